@@ -1,0 +1,1 @@
+"""OpenTelemetry-native server for AI gateways."""

@@ -1,0 +1,1 @@
+"""Records, interceptions, usage and access: the rules, with the standard library alone."""

@@ -1,0 +1,241 @@
+"""The assembler: open interceptions, joined by id, whatever the order of arrival.
+
+Pure: it holds no clock and no storage. A record is added before it is
+committed and removed again if the commit fails.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from otelbridge.domain.interception import Interception, Parent, ToolCall
+from otelbridge.domain.records import (
+    InterceptionEnded,
+    InterceptionStarted,
+    ToolUsed,
+    sort_key,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from uuid import UUID
+
+    from otelbridge.domain.interception import Thread
+    from otelbridge.domain.records import Identity, Record
+
+_NS = 1_000_000_000
+# An interception is told at most this long after its end, however many records follow.
+_MAX_GRACE_NS = 60 * _NS
+
+
+class Verdict(Enum):
+    """What a record means for its interception."""
+
+    FRESH = "fresh"
+    DUPLICATE = "duplicate"
+    CONFLICT = "conflict"
+
+
+@dataclass(slots=True)
+class _Open:
+    """One open interception.
+
+    Attributes:
+        records: Its records by identity, in the order of arrival.
+        start: Its start, once it has come.
+        ended_ns: Receipt of its first end; 0 before.
+        last_ns: Receipt of its last record.
+    """
+
+    records: dict[Identity, Record] = field(default_factory=dict)
+    start: InterceptionStarted | None = None
+    ended_ns: int = 0
+    last_ns: int = 0
+
+
+class Assembler:
+    """Open interceptions, by id.
+
+    Args:
+        grace_s: How long after the later of its end and its last record an
+            interception is finalised, in seconds.
+        max_age_s: How long after its last record, if its start or its end
+            never comes, in seconds.
+    """
+
+    def __init__(self, *, grace_s: float, max_age_s: float) -> None:
+        self._grace_ns = int(grace_s * _NS)
+        self._max_age_ns = int(max_age_s * _NS)
+        self._open: dict[UUID, _Open] = {}
+        self._callers: dict[str, list[UUID]] = {}
+        self._deadlines: list[tuple[int, UUID]] = []
+        self._active: Counter[tuple[str, str]] = Counter()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def __contains__(self, interception_id: UUID) -> bool:
+        return interception_id in self._open
+
+    def verdict(self, record: Record) -> Verdict:
+        """Return what the record means, if its interception was not finalised."""
+        opened = self._open.get(record.interception_id)
+        if opened is None:
+            return Verdict.FRESH
+        if record.identity in opened.records:
+            return Verdict.DUPLICATE
+        if opened.start is not None and isinstance(record, InterceptionStarted):
+            return Verdict.CONFLICT
+        return Verdict.FRESH
+
+    def add(self, record: Record) -> None:
+        """Add a fresh record."""
+        key = record.interception_id
+        opened = self._open.get(key)
+        if opened is None:
+            opened = self._open[key] = _Open()
+            heapq.heappush(self._deadlines, (record.received_at_ns + self._max_age_ns, key))
+        opened.records[record.identity] = record
+        opened.last_ns = max(opened.last_ns, record.received_at_ns)
+        was_active = _is_active(opened)
+        if isinstance(record, InterceptionStarted):
+            opened.start = record
+        elif isinstance(record, InterceptionEnded):
+            opened.ended_ns = opened.ended_ns or record.received_at_ns
+        elif isinstance(record, ToolUsed) and record.tool_call_id:
+            self._callers.setdefault(record.tool_call_id, []).append(key)
+        self._count_active(opened, before=was_active)
+        if opened.start is not None and opened.ended_ns:
+            heapq.heappush(self._deadlines, (self._deadline(opened), key))
+
+    def remove(self, record: Record) -> None:
+        """Take back a record whose commit failed."""
+        key = record.interception_id
+        left = [r for r in self._open[key].records.values() if r.identity != record.identity]
+        self.forget(key)
+        for other in left:
+            self.add(other)
+
+    def start_of(self, interception_id: UUID) -> InterceptionStarted | None:
+        """Return the start of an open interception, if it has come."""
+        opened = self._open.get(interception_id)
+        return None if opened is None else opened.start
+
+    def records_of(self, interception_id: UUID) -> Iterable[Record]:
+        """Return the records of an open interception, in the order of arrival."""
+        return self._open[interception_id].records.values()
+
+    def next_deadline_ns(self) -> int | None:
+        """Return a time before which nothing is due; None if nothing is open."""
+        return self._deadlines[0][0] if self._deadlines else None
+
+    def due(self, now_ns: int, *, limit: int) -> list[UUID]:
+        """Return interceptions to be finalised now, at most ``limit``, the oldest first."""
+        found: dict[UUID, None] = {}
+        while self._deadlines and len(found) < limit and self._deadlines[0][0] <= now_ns:
+            key = heapq.heappop(self._deadlines)[1]
+            opened = self._open.get(key)
+            if opened is None or key in found:
+                continue
+            deadline = self._deadline(opened)
+            if deadline <= now_ns:
+                found[key] = None
+            else:
+                heapq.heappush(self._deadlines, (deadline, key))
+        return list(found)
+
+    def postpone(self, interception_ids: Iterable[UUID], *, until_ns: int) -> None:
+        """Make interceptions due again that could not be finalised."""
+        for key in interception_ids:
+            heapq.heappush(self._deadlines, (until_ns, key))
+
+    def assembled(self, interception_id: UUID, thread: Thread) -> Interception:
+        """Return the interception as it stands; it stays open until it is forgotten."""
+        opened = self._open[interception_id]
+        records = tuple(sorted(opened.records.values(), key=sort_key))
+        ends = [record for record in records if isinstance(record, InterceptionEnded)]
+        return Interception(
+            id=interception_id,
+            records=records,
+            start=opened.start,
+            end=ends[0] if ends else None,
+            end_conflict=len(ends) > 1,
+            thread=thread,
+        )
+
+    def forget(self, interception_id: UUID) -> None:
+        """Drop an interception."""
+        opened = self._open.pop(interception_id)
+        if opened.start is not None and _is_active(opened):
+            self._count(opened.start, -1)
+        for record in opened.records.values():
+            if isinstance(record, ToolUsed) and record.tool_call_id:
+                callers = self._callers[record.tool_call_id]
+                callers.remove(interception_id)
+                if not callers:
+                    del self._callers[record.tool_call_id]
+
+    def callers(self, initiator_id: UUID, call_id: str) -> list[tuple[InterceptionStarted, UUID]]:
+        """Return the open interceptions of a user that recorded a tool call with this id."""
+        starts = (
+            (self._open[key].start, key) for key in dict.fromkeys(self._callers.get(call_id, ()))
+        )
+        return [
+            (start, key)
+            for start, key in starts
+            if start is not None and start.initiator_id == initiator_id
+        ]
+
+    def parent(self, interception_id: UUID, *, root_id: UUID) -> Parent:
+        """Return an open interception that has started as the parent of another one."""
+        opened = self._open[interception_id]
+        started_at_ns = opened.start.at_ns if opened.start else 0
+        return Parent(
+            interception_id=interception_id,
+            started_at_ns=started_at_ns,
+            root_id=root_id,
+            tools=tool_calls(opened.records.values()),
+        )
+
+    def active(self) -> dict[tuple[str, str], int]:
+        """Return the number of starts without an end, by (provider, model) as sent."""
+        return dict(self._active)
+
+    def _deadline(self, opened: _Open) -> int:
+        if opened.start is None or not opened.ended_ns:
+            return opened.last_ns + self._max_age_ns
+        return min(opened.last_ns + self._grace_ns, opened.ended_ns + _MAX_GRACE_NS)
+
+    def _count_active(self, opened: _Open, *, before: bool) -> None:
+        after = _is_active(opened)
+        if before != after and opened.start is not None:
+            self._count(opened.start, 1 if after else -1)
+
+    def _count(self, start: InterceptionStarted, change: int) -> None:
+        labels = (start.provider, start.model)
+        self._active[labels] += change
+        if not self._active[labels]:
+            del self._active[labels]
+
+
+def tool_calls(records: Iterable[Record]) -> tuple[ToolCall, ...]:
+    """Return the tool uses among the records that others may refer to, sorted."""
+    tools = [record for record in records if isinstance(record, ToolUsed) and record.tool_call_id]
+    return tuple(
+        ToolCall(
+            call_id=tool.tool_call_id,
+            tool=tool.tool,
+            at_ns=tool.at_ns,
+            identity=tool.identity,
+            injected=tool.injected,
+        )
+        for tool in sorted(tools, key=sort_key)
+    )
+
+
+def _is_active(opened: _Open) -> bool:
+    return opened.start is not None and not opened.ended_ns

@@ -1,0 +1,186 @@
+"""The ledger: durable totals. Counts are facts in a table; every metric is a view of it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+#: An instrument's name and its attribute values, in the order in which the
+#: instrument declares their keys; an empty value means that the attribute is absent.
+SeriesKey: TypeAlias = tuple[str, tuple[str, ...]]
+
+
+class Distribution(NamedTuple):
+    """What a histogram holds.
+
+    Attributes:
+        counts: Samples in each bucket, the last one unbounded; not cumulative.
+        total: Sum of all samples.
+    """
+
+    counts: tuple[int, ...]
+    total: float
+
+    @property
+    def samples(self) -> int:
+        """Return the number of samples."""
+        return sum(self.counts)
+
+
+class Series(NamedTuple):
+    """One series' durable state.
+
+    Attributes:
+        born_at_ns: When its first value was booked: the points' start time.
+        value: A counter's total (an integer, in the instrument's own unit
+            divided by its scale), or a histogram's distribution.
+    """
+
+    born_at_ns: int
+    value: int | Distribution
+
+
+class UsageKey(NamedTuple):
+    """A row of the usage table.
+
+    Attributes:
+        day: ``YYYY-MM-DD``, UTC, of the records' times (``YYYY-MM`` after 400 days).
+        user_id: The initiator; None for usage whose start never came.
+        provider: ``gen_ai.provider.name``.
+        model: The requested model, as sent.
+        client: The client, as sent.
+    """
+
+    day: str
+    user_id: UUID | None
+    provider: str
+    model: str
+    client: str
+
+
+class UsageTotals(NamedTuple):
+    """What was used; all counts add up.
+
+    Attributes:
+        interceptions: Finalised interceptions.
+        input_tokens: All input tokens, cached ones included.
+        output_tokens: All output tokens.
+        cache_read: Input tokens read from a cache.
+        cache_write: Input tokens written to a cache.
+        reasoning: Output tokens spent on reasoning.
+        cost_nanos: Cost in USD * 10^9.
+        unpriced: Token records that had no price.
+        prompts: Prompts.
+        tool_calls: Tool uses.
+    """
+
+    interceptions: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    reasoning: int = 0
+    cost_nanos: int = 0
+    unpriced: int = 0
+    prompts: int = 0
+    tool_calls: int = 0
+
+    def plus(self, other: UsageTotals) -> UsageTotals:
+        """Return the sum of both."""
+        return UsageTotals(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one transaction adds to the ledger.
+
+    Attributes:
+        series: Additions by series: an integer for a counter, a distribution
+            for a histogram.
+        usage: Additions by usage row.
+        admitted: Values newly admitted as labels, by attribute key.
+    """
+
+    series: dict[SeriesKey, int | Distribution] = field(default_factory=dict)
+    usage: dict[UsageKey, UsageTotals] = field(default_factory=dict)
+    admitted: dict[str, list[str]] = field(default_factory=dict)
+
+    def count(self, instrument: str, *values: str, amount: int = 1) -> None:
+        """Add to a counter."""
+        key = (instrument, values)
+        before = self.series.get(key, 0)
+        if isinstance(before, int):
+            self.series[key] = before + amount
+
+    def sample(
+        self, instrument: str, *values: str, bounds: tuple[float, ...], value: float
+    ) -> None:
+        """Add one sample to a histogram with these upper bounds (inclusive)."""
+        counts = [0] * (len(bounds) + 1)
+        counts[bisect_left(bounds, value)] = 1
+        key = (instrument, values)
+        self.series[key] = added(self.series.get(key), Distribution(tuple(counts), value))
+
+    def use(self, key: UsageKey, totals: UsageTotals) -> None:
+        """Add to a row of the usage table."""
+        before = self.usage.get(key)
+        self.usage[key] = totals if before is None else before.plus(totals)
+
+    def merge(self, other: Changes) -> None:
+        """Add what another transaction would have added."""
+        for key, value in other.series.items():
+            self.series[key] = added(self.series.get(key), value)
+        for usage_key, totals in other.usage.items():
+            self.use(usage_key, totals)
+        for label, values in other.admitted.items():
+            self.admitted.setdefault(label, []).extend(values)
+
+
+def added(before: int | Distribution | None, more: int | Distribution) -> int | Distribution:
+    """Return the sum of two values of one series.
+
+    Raises:
+        TypeError: If one is a counter's and the other a histogram's.
+    """
+    if before is None:
+        return more
+    if isinstance(before, Distribution) and isinstance(more, Distribution):
+        counts = tuple(a + b for a, b in zip(before.counts, more.counts, strict=True))
+        return Distribution(counts, before.total + more.total)
+    if isinstance(before, int) and isinstance(more, int):
+        return before + more
+    msg = "a series is either a counter or a histogram"
+    raise TypeError(msg)
+
+
+class Ledger:
+    """The committed totals, in memory. Written by one thread, read by any.
+
+    A reader gets a consistent copy: both `updated` and `snapshot` are one
+    dictionary operation on keys that hash without running Python code.
+    """
+
+    def __init__(self, series: Mapping[SeriesKey, Series] | None = None) -> None:
+        self._series: dict[SeriesKey, Series] = dict(series or {})
+
+    def updated(self, changes: Changes, *, now_ns: int) -> dict[SeriesKey, Series]:
+        """Return the new state of every series that the changes touch; changes nothing."""
+        fresh: dict[SeriesKey, Series] = {}
+        for key, more in changes.series.items():
+            old = self._series.get(key)
+            born = now_ns if old is None else old.born_at_ns
+            fresh[key] = Series(born, added(None if old is None else old.value, more))
+        return fresh
+
+    def apply(self, fresh: Mapping[SeriesKey, Series]) -> None:
+        """Show what has been committed."""
+        self._series.update(fresh)
+
+    def snapshot(self) -> dict[SeriesKey, Series]:
+        """Return a copy of all series."""
+        return dict(self._series)

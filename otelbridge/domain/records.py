@@ -1,0 +1,210 @@
+"""Records: the immutable facts that a gateway reports about one interception.
+
+Times are integers, nanoseconds since the Unix epoch: a gateway stamps
+nanoseconds, and `datetime` keeps only microseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, NewType, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from uuid import UUID
+
+#: SHA-256 over a request's method and canonical bytes, cut to 16 bytes.
+Identity = NewType("Identity", bytes)
+
+#: A metadata value: what JSON can hold.
+MetadataValue: TypeAlias = (
+    "bool | int | float | str | list[MetadataValue] | dict[str, MetadataValue] | None"
+)
+
+
+class RecordKind(IntEnum):
+    """What a record is about; the order in which records of one instant sort.
+
+    The numbers are stored in the journal and never change.
+    """
+
+    START = 1
+    PROMPT = 2
+    TOKENS = 3
+    THOUGHT = 4
+    TOOL = 5
+    END = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordBase:
+    """What every record has.
+
+    Attributes:
+        interception_id: Which interception the record belongs to; never nil.
+        identity: The same for two sendings of the same request, and for no others.
+        received_at_ns: When the bridge received it. Ages and grace count from here.
+        at_ns: When the gateway says it happened, or the receive time if it
+            said nothing usable.
+        synthetic_time: Whether ``at_ns`` is the receive time because the
+            gateway's was missing or absurd.
+        metadata: The gateway's free-form metadata.
+    """
+
+    interception_id: UUID
+    identity: Identity
+    received_at_ns: int
+    at_ns: int
+    synthetic_time: bool = False
+    metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterceptionStarted(RecordBase):
+    """An LLM request entered the gateway; ``at_ns`` is its ``started_at``.
+
+    Attributes:
+        initiator_id: The user who made the request.
+        provider: The provider's type, as ``anthropic``.
+        provider_name: The name under which the gateway configured it.
+        model: The requested model; may be empty.
+        api_key_id: Which key the request was made with; never empty.
+        client: The gateway's name for the coding agent, as ``Claude Code``.
+        user_agent: The request's User-Agent header.
+        correlating_tool_call_id: The last tool result that the request carries.
+        client_session_id: The client's name for its conversation.
+        credential_kind: ``centralized`` or ``byok``.
+        credential_hint: A masked form of the provider's key.
+        agent_firewall_session_id: The firewall's session, if one is in use.
+        agent_firewall_sequence_number: The request's number in that session.
+        workspace_id: The workspace that the request came from.
+    """
+
+    initiator_id: UUID
+    provider: str
+    model: str
+    api_key_id: str
+    provider_name: str = ""
+    client: str = ""
+    user_agent: str = ""
+    correlating_tool_call_id: str | None = None
+    client_session_id: str | None = None
+    credential_kind: str = ""
+    credential_hint: str = ""
+    agent_firewall_session_id: str | None = None
+    agent_firewall_sequence_number: int | None = None
+    workspace_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterceptionEnded(RecordBase):
+    """The interception is over; ``at_ns`` is its ``ended_at``.
+
+    Attributes:
+        error_type: Why it failed, as ``rate_limited``; None on success.
+        error_message: The provider's own words.
+        credential_hint: A masked form of the provider's key.
+    """
+
+    error_type: str | None = None
+    error_message: str | None = None
+    credential_hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokensUsed(RecordBase):
+    """Tokens were used. Counts are as sent: they may be negative.
+
+    Attributes:
+        msg_id: The provider's id of the response; may be empty.
+        input_tokens: Input tokens without the cached ones.
+        output_tokens: Output tokens.
+        cache_read_input_tokens: Typed field of newer gateways; 0 if not sent.
+        cache_write_input_tokens: Typed field of newer gateways; 0 if not sent.
+    """
+
+    msg_id: str
+    input_tokens: int
+    output_tokens: int
+    cache_read_input_tokens: int = 0
+    cache_write_input_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptUsed(RecordBase):
+    """The user's last prompt.
+
+    Attributes:
+        msg_id: The provider's id of the response; may be empty.
+        prompt: The text, or None where content is not kept.
+        length: Its length in Unicode code points.
+    """
+
+    msg_id: str
+    prompt: str | None
+    length: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ToolUsed(RecordBase):
+    """The model asked for a tool, or (injected) the gateway ran one.
+
+    Attributes:
+        msg_id: The provider's id of the response; may be empty.
+        tool: The tool's name.
+        input: Its arguments as JSON text, or None where content is not kept.
+        length: Length of the arguments in Unicode code points.
+        injected: Whether the gateway itself ran the tool, on an MCP server.
+        server_url: The MCP server's URL, for an injected tool.
+        invocation_error: Why the gateway could not run it.
+        tool_call_id: The provider's id of the call; empty in the first revision.
+        item_id: The provider's id of the output item.
+    """
+
+    msg_id: str
+    tool: str
+    input: str | None
+    length: int
+    injected: bool = False
+    server_url: str | None = None
+    invocation_error: str | None = None
+    tool_call_id: str = ""
+    item_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelThought(RecordBase):
+    """The model thought aloud. Its source is in the metadata.
+
+    Attributes:
+        content: The text, or None where content is not kept.
+        length: Its length in Unicode code points.
+    """
+
+    content: str | None
+    length: int
+
+
+Record: TypeAlias = (
+    InterceptionStarted | InterceptionEnded | TokensUsed | PromptUsed | ToolUsed | ModelThought
+)
+
+_KINDS: Mapping[type[RecordBase], RecordKind] = {
+    InterceptionStarted: RecordKind.START,
+    PromptUsed: RecordKind.PROMPT,
+    TokensUsed: RecordKind.TOKENS,
+    ModelThought: RecordKind.THOUGHT,
+    ToolUsed: RecordKind.TOOL,
+    InterceptionEnded: RecordKind.END,
+}
+
+
+def kind_of(record: Record) -> RecordKind:
+    """Return what the record is about."""
+    return _KINDS[type(record)]
+
+
+def sort_key(record: Record) -> tuple[int, int, bytes]:
+    """Return the key by which records sort: (time, kind, identity)."""
+    return (record.at_ns, _KINDS[type(record)], record.identity)

@@ -1,0 +1,117 @@
+"""The exceptions of otelbridge: one tree, a class for each reaction.
+
+OtelBridgeError
+├── ConfigError            a setting is wrong: one line, exit 1 or 2
+├── StoreError             the store file is wrong: the last good snapshot stays
+├── CallError              a call is answered with an error; transports map the class to a status
+│   ├── InvalidRequestError    INVALID_ARGUMENT
+│   ├── AlreadyExistsError     ALREADY_EXISTS
+│   ├── UnauthenticatedError   UNAUTHENTICATED
+│   ├── PermissionDeniedError  PERMISSION_DENIED
+│   ├── LimitExceededError     RESOURCE_EXHAUSTED
+│   └── UnavailableError       UNAVAILABLE, with the time to wait
+└── JournalError           the journal cannot be opened, read or written
+└── JournalLockedError     another process holds it
+"""
+
+from __future__ import annotations
+
+_ECHO_LIMIT = 64
+
+
+def escaped(value: str, limit: int = _ECHO_LIMIT) -> str:
+    r"""Return a client's text made safe for an error, a log line or a label.
+
+    Unprintable characters (control codes, lone surrogates, bidirectional
+    marks) become ``\xNN``, ``\uNNNN`` or ``\UNNNNNNNN``; what is longer than
+    ``limit`` characters is cut.
+    """
+    text = value[:limit]
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else _escape(c) for c in text)[:limit]
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    if code <= 0xFF:  # noqa: PLR2004  # one byte
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004  # the BMP
+
+
+class OtelBridgeError(Exception):
+    """Base class of all errors raised by otelbridge."""
+
+
+class ConfigError(OtelBridgeError):
+    """A setting is wrong.
+
+    Attributes:
+        key: The dotted name of the setting, as in ``listen.grpc``.
+        problem: What is wrong with it: the value, and what is allowed.
+    """
+
+    def __init__(self, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
+        super().__init__(f"{key}: {problem}" if key else problem)
+
+
+class StoreError(OtelBridgeError):
+    """The store file is wrong.
+
+    Attributes:
+        problems: One line for each mistake, ``place: what is wrong``.
+    """
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__("\n".join(problems))
+
+
+class CallError(OtelBridgeError):
+    """A call is answered with an error; its text is what the client sees."""
+
+
+class InvalidRequestError(CallError):
+    """The request breaks the contract: sending it again cannot help."""
+
+
+class AlreadyExistsError(CallError):
+    """A different start was already recorded under this interception id."""
+
+
+class UnauthenticatedError(CallError):
+    """Who calls, or whose key this is, could not be established."""
+
+
+class PermissionDeniedError(CallError):
+    """Who calls is known and may not."""
+
+
+class LimitExceededError(CallError):
+    """A named limit was exceeded."""
+
+
+class UnavailableError(CallError):
+    """The call may succeed later.
+
+    Attributes:
+        retry_after_s: When to try again, in seconds.
+    """
+
+    def __init__(self, message: str, *, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(message)
+
+
+class JournalError(OtelBridgeError):
+    """The journal cannot be opened, read or written."""
+
+
+class JournalLockedError(JournalError):
+    """Another process holds the journal."""
+
+
+class JournalFullError(JournalError):
+    """The disk is full: nothing of the transaction was committed; a later one may succeed."""

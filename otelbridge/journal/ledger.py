@@ -1,0 +1,123 @@
+"""The ledger's tables: series, admitted label values, usage rows and users' names."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from otelbridge.domain.ledger import Distribution, Series, UsageKey, UsageTotals
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Mapping
+
+    from otelbridge.domain.ledger import SeriesKey
+
+_TOTALS = UsageTotals._fields
+_ADD_USAGE = (
+    f"INSERT INTO usage VALUES ({','.join('?' * (5 + len(_TOTALS)))})"
+    " ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _TOTALS)
+)
+# Daily rows become monthly ones: telemetry is watched by the day for a year.
+_FOLD = (
+    f"INSERT INTO usage SELECT substr(day, 1, 7), user, provider, model, client,"
+    f" {', '.join(f'sum({name})' for name in _TOTALS)} FROM usage"
+    " WHERE length(day) = 10 AND day < ? GROUP BY 1, 2, 3, 4, 5"
+    " ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _TOTALS)
+)
+
+
+class LedgerTables:
+    """Durable totals."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+
+    def series(self) -> dict[SeriesKey, Series]:
+        """Return every series."""
+        rows = self._database.execute(
+            "SELECT instrument, attributes, born_at_ns, value, counts, total FROM series"
+        )
+        found: dict[SeriesKey, Series] = {}
+        for instrument, attributes, born_at_ns, value, counts, total in rows:
+            if counts is not None:
+                value = Distribution(tuple(json.loads(counts)), total)  # noqa: PLW2901
+            found[instrument, tuple(json.loads(attributes))] = Series(born_at_ns, value)
+        return found
+
+    def store_series(self, series: Mapping[SeriesKey, Series]) -> None:
+        """Store the new state of series."""
+        self._database.executemany(
+            "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (instrument, json.dumps(attributes), born_at_ns, *_columns(value))
+                for (instrument, attributes), (born_at_ns, value) in series.items()
+            ],
+        )
+
+    def admitted(self) -> dict[str, list[str]]:
+        """Return the values admitted as labels, by attribute key."""
+        found: dict[str, list[str]] = {}
+        for label, value in self._database.execute("SELECT label, value FROM admitted"):
+            found.setdefault(label, []).append(value)
+        return found
+
+    def admit(self, admitted: Mapping[str, list[str]]) -> None:
+        """Store newly admitted values."""
+        self._database.executemany(
+            "INSERT OR IGNORE INTO admitted VALUES (?, ?)",
+            [(label, value) for label, values in admitted.items() for value in values],
+        )
+
+    def usage(self) -> list[tuple[UsageKey, UsageTotals]]:
+        """Return all usage rows, by day."""
+        rows = self._database.execute("SELECT * FROM usage ORDER BY day")
+        return [
+            (
+                UsageKey(day, UUID(bytes=user) if user else None, provider, model, client),
+                UsageTotals(*totals),
+            )
+            for day, user, provider, model, client, *totals in rows
+        ]
+
+    def use(self, usage: Mapping[UsageKey, UsageTotals]) -> None:
+        """Add to usage rows."""
+        self._database.executemany(
+            _ADD_USAGE,
+            [
+                (key.day, _user(key.user_id), key.provider, key.model, key.client, *totals)
+                for key, totals in usage.items()
+            ],
+        )
+
+    def fold(self, *, before_day: str) -> None:
+        """Sum up daily rows before a day into monthly ones."""
+        self._database.execute(_FOLD, (before_day,))
+        self._database.execute(
+            "DELETE FROM usage WHERE length(day) = 10 AND day < ?", (before_day,)
+        )
+
+    def users(self) -> dict[UUID, str]:
+        """Return users' names."""
+        rows = self._database.execute("SELECT id, name FROM user")
+        return {UUID(bytes=number): name for number, name in rows}
+
+    def name_users(self, users: Mapping[UUID, str]) -> None:
+        """Store users' names."""
+        self._database.executemany(
+            "INSERT OR REPLACE INTO user VALUES (?, ?)",
+            [(user.bytes, name) for user, name in users.items()],
+        )
+
+
+def _columns(value: int | Distribution) -> tuple[int | None, str | None, float | None]:
+    if isinstance(value, Distribution):
+        return None, json.dumps(value.counts), value.total
+    return value, None, None
+
+
+def _user(user_id: UUID | None) -> bytes:
+    return b"" if user_id is None else user_id.bytes

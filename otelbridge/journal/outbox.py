@@ -1,0 +1,234 @@
+"""The outbox table: what will be told, and how far each destination has taken it.
+
+Every row carries a bit mask of the destinations that it is for, and goes when
+all of them have acknowledged it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from otelbridge.domain.ports import OutboxRow, Signal
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+
+    from otelbridge.domain.ports import OutboxItem
+    from otelbridge.journal.transaction import Buried
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subscription:
+    """A destination as the outbox sees it.
+
+    Attributes:
+        name: Its identity.
+        variant: What it is told, as text: destinations with the same share rows.
+        from_beginning: Whether it also gets what is still kept for others of
+            its variant when it is new.
+    """
+
+    name: str
+    variant: str
+    from_beginning: bool = False
+
+
+@dataclass(slots=True)
+class _Progress:
+    """One destination: the number of its bit, and the last row it acknowledged by signal."""
+
+    bit: int
+    through: dict[Signal, int] = field(default_factory=dict)
+
+
+class OutboxTable:
+    """What will be told."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._destinations: dict[str, _Progress] = {}
+        (last,) = database.execute("SELECT max(seq) FROM outbox").fetchone()
+        (taken,) = database.execute("SELECT max(max(traces, logs)) FROM destination").fetchone()
+        self._last = max(last or 0, taken or 0)
+        rows = database.execute("SELECT DISTINCT signal, destinations FROM outbox").fetchall()
+        self._masks: dict[Signal, set[int]] = {Signal.TRACES: set(), Signal.LOGS: set()}
+        for signal, mask in rows:
+            self._masks[Signal(signal)].add(mask)
+
+    def subscribe(self, subscriptions: list[Subscription]) -> dict[str, int]:
+        """Make these the destinations; return each one's bit by name.
+
+        One that is no longer among them loses its progress, and what was kept
+        for it alone is forgotten.
+        """
+        rows = self._database.execute("SELECT id, name FROM destination").fetchall()
+        known: dict[str, int] = {name: number for number, name in rows}
+        names = {subscription.name for subscription in subscriptions}
+        for name, number in known.items():
+            if name not in names:
+                self._remove(number)
+        taken = {number for name, number in known.items() if name in names}
+        for subscription in subscriptions:
+            if subscription.name in known:
+                self._database.execute(
+                    "UPDATE destination SET variant = ? WHERE name = ?",
+                    (subscription.variant, subscription.name),
+                )
+            else:
+                number = next(n for n in range(len(taken) + 1) if n not in taken)
+                taken.add(number)
+                self._add(number, subscription)
+        return self._load()
+
+    def insert(self, items: Iterable[OutboxItem], *, now_ns: int) -> dict[Signal, int]:
+        """Insert rows; return the last one by signal. `inserted` must follow the commit."""
+        last: dict[Signal, int] = {}
+        rows = []
+        for seq, item in enumerate(items, self._last + 1):
+            signal, mask, count, body = item
+            rows.append((seq, signal.value, mask, count, now_ns, len(body), body))
+            last[signal] = seq
+        self._database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        return last
+
+    def inserted(self, items: Iterable[OutboxItem]) -> None:
+        """Note that `insert` has been committed."""
+        for item in items:
+            self._last += 1
+            self._masks[item.signal].add(item.destinations)
+
+    def read(
+        self, destination: str, signal: Signal, *, after: int = 0, limit: int, max_bytes: int
+    ) -> list[OutboxRow]:
+        """Return the destination's oldest rows; see `otelbridge.domain.ports.Outbox.read`.
+
+        ``after`` is a row that it has acknowledged, if that is not stored yet.
+        """
+        progress = self._destinations[destination]
+        after = max(after, progress.through[signal])
+        rows: list[tuple[int, int, int]] = []
+        for mask in self._masks[signal]:
+            if mask >> progress.bit & 1:
+                rows += self._database.execute(
+                    "SELECT seq, items, size FROM outbox"
+                    " WHERE signal = ? AND destinations = ? AND seq > ? ORDER BY seq LIMIT ?",
+                    (signal.value, mask, after, limit),
+                )
+        rows.sort()
+        found: list[OutboxRow] = []
+        for seq, items, size in rows[:limit]:
+            max_bytes -= size
+            if found and max_bytes < 0:
+                break
+            (body,) = self._database.execute(
+                "SELECT body FROM outbox WHERE seq = ?", (seq,)
+            ).fetchone()
+            found.append(OutboxRow(seq, items, body))
+        return found
+
+    def advance(self, progress: Mapping[tuple[str, Signal], int]) -> None:
+        """Store how far destinations have taken the outbox and delete what all have taken."""
+        for (name, signal), through in progress.items():
+            self._database.execute(
+                f"UPDATE destination SET {signal.value} = ? WHERE name = ?",
+                (through, name),
+            )
+        for signal in {signal for _, signal in progress}:
+            for mask in self._masks[signal]:
+                self._delete_taken(signal, mask, progress)
+
+    def advanced(self, progress: Mapping[tuple[str, Signal], int]) -> None:
+        """Note that `advance` has been committed."""
+        for (name, signal), through in progress.items():
+            self._destinations[name].through[signal] = through
+
+    def bury(self, buried: Iterable[Buried], *, now_ns: int) -> None:
+        """Keep what a destination refused for good."""
+        self._database.executemany(
+            "INSERT INTO dead_letter (destination, signal, items, at_ns, reason, body)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            [
+                (b.destination, b.signal.value, b.row.items, now_ns, b.reason, b.row.body)
+                for b in buried
+            ],
+        )
+
+    def backlog(self, destination: str, signal: Signal) -> tuple[int, int, int]:
+        """Return rows, bytes and the oldest row's time (0 if none) that wait for a destination."""
+        progress = self._destinations[destination]
+        total = (0, 0, 0)
+        for mask in self._masks[signal]:
+            if mask >> progress.bit & 1:
+                rows, size, oldest = self._database.execute(
+                    "SELECT count(*), coalesce(sum(size), 0), coalesce(min(at_ns), 0) FROM outbox"
+                    " WHERE signal = ? AND destinations = ? AND seq > ?",
+                    (signal.value, mask, progress.through[signal]),
+                ).fetchone()
+                ages = [age for age in (total[2], oldest) if age]
+                total = (total[0] + rows, total[1] + size, min(ages, default=0))
+        return total
+
+    def metrics_base(self, destination: str) -> str:
+        """Return what the destination acknowledged of the metrics, as it was stored."""
+        row = self._database.execute(
+            "SELECT metrics FROM destination WHERE name = ?", (destination,)
+        ).fetchone()
+        return str(row[0]) if row else ""
+
+    def store_metrics(self, bases: Mapping[str, str]) -> None:
+        """Store what destinations acknowledged of the metrics."""
+        self._database.executemany(
+            "UPDATE destination SET metrics = ? WHERE name = ?",
+            [(base, name) for name, base in bases.items()],
+        )
+
+    def _delete_taken(
+        self, signal: Signal, mask: int, progress: Mapping[tuple[str, Signal], int]
+    ) -> None:
+        through = min(
+            (
+                progress.get((name, signal), destination.through[signal])
+                for name, destination in self._destinations.items()
+                if mask >> destination.bit & 1
+            ),
+            default=self._last,
+        )
+        self._database.execute(
+            "DELETE FROM outbox WHERE signal = ? AND destinations = ? AND seq <= ?",
+            (signal.value, mask, through),
+        )
+
+    def _remove(self, number: int) -> None:
+        self._database.execute("DELETE FROM destination WHERE id = ?", (number,))
+        self._database.execute("UPDATE outbox SET destinations = destinations & ~?", (1 << number,))
+        self._database.execute("DELETE FROM outbox WHERE destinations = 0")
+
+    def _add(self, number: int, subscription: Subscription) -> None:
+        through = self._last
+        if subscription.from_beginning:
+            through = 0
+            twins = self._database.execute(
+                "SELECT id FROM destination WHERE variant = ?", (subscription.variant,)
+            ).fetchall()
+            for (twin,) in twins:
+                self._database.execute(
+                    "UPDATE outbox SET destinations = destinations | ? WHERE destinations & ?",
+                    (1 << number, 1 << twin),
+                )
+        self._database.execute(
+            "INSERT INTO destination (id, name, variant, traces, logs) VALUES (?, ?, ?, ?, ?)",
+            (number, subscription.name, subscription.variant, through, through),
+        )
+
+    def _load(self) -> dict[str, int]:
+        rows = self._database.execute("SELECT id, name, traces, logs FROM destination").fetchall()
+        self._destinations = {
+            name: _Progress(number, {Signal.TRACES: traces, Signal.LOGS: logs})
+            for number, name, traces, logs in rows
+        }
+        masks = self._database.execute("SELECT DISTINCT signal, destinations FROM outbox")
+        for signal, mask in masks.fetchall():
+            self._masks[Signal(signal)].add(mask)
+        return {name: progress.bit for name, progress in self._destinations.items()}

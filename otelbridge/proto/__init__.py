@@ -1,0 +1,1 @@
+"""Generated from proto/aibridged.proto by `make proto`; never edited."""

@@ -1,0 +1,6 @@
+"""Recording: check, journal, assemble, tell. A reply is a promise."""
+
+from otelbridge.recording.group_commit import GroupCommit
+from otelbridge.recording.recording import Recording, Side, Submission
+
+__all__ = ["GroupCommit", "Recording", "Side", "Submission"]

@@ -1,0 +1,275 @@
+"""Group commit: the loop collects, one thread commits, one wake-up answers all.
+
+A commit starts at once when the journal is idle, and at most once a pace when
+it is busy: the batches that build up meanwhile make durability cheap. Every
+list is swapped in the loop's thread, so that no record can slip into a batch
+whose commit has begun.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
+
+from otelbridge.errors import JournalError, JournalFullError, UnavailableError
+from otelbridge.journal.transaction import Buried
+from otelbridge.recording.recording import Result, Side, Submission
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from concurrent.futures import Future
+
+    from otelbridge.domain.ports import OutboxRow, Signal
+    from otelbridge.errors import CallError
+    from otelbridge.journal import SqliteJournal
+    from otelbridge.recording.recording import Recording
+
+logger = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+# Between the starts of two commits under load, in seconds: docs/performance.md.
+PACE_S = 0.02
+# How often it is looked whether something is due, in seconds.
+_TICK_S = 0.1
+# Counts that nobody waits for are committed this often, in ticks.
+_SIDE_TICKS = 10
+_PRUNE_TICKS = 600
+# One commit at most: bounds the memory that its blob takes.
+_MAX_BATCH = 2000
+_MAX_BATCH_BYTES = 32 * 1024 * 1024
+_REFUSAL = "the journal cannot commit, try again later"
+
+
+class GroupCommit:
+    """The way into the journal for everything that runs in the event loop.
+
+    Implements `otelbridge.servicers.recorder.RecordSink` and
+    `otelbridge.domain.ports.Outbox`.
+
+    Args:
+        recording: The use case; called in this object's own thread.
+        journal: The journal; closed by `stop`.
+        clock_ns: The bridge's clock.
+        on_failure: Called in the loop once if the disk fails. Nothing can be
+            acknowledged any more: the process must end.
+    """
+
+    def __init__(
+        self,
+        recording: Recording,
+        journal: SqliteJournal,
+        *,
+        clock_ns: Callable[[], int],
+        on_failure: Callable[[JournalError], None],
+    ) -> None:
+        self._recording = recording
+        self._journal = journal
+        self._clock_ns = clock_ns
+        self._on_failure = on_failure
+        self._loop = asyncio.get_running_loop()
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._waiting: list[tuple[Submission, asyncio.Future[None]]] = []
+        self._side = Side()
+        self._ticks = 0
+        self._scheduled = False
+        self._last_start_s = 0.0
+        self._next_deadline_ns: int | None = 0
+        self._readable: dict[Signal, list[asyncio.Event]] = defaultdict(list)
+        self._events: dict[tuple[str, Signal], asyncio.Event] = {}
+        self._taken: dict[tuple[str, Signal], int] = {}
+        self._failure: JournalError | None = None
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+
+    @property
+    def can_commit(self) -> bool:
+        """Whether the last commit succeeded."""
+        return self._failure is None
+
+    async def record(self, submission: Submission) -> None:
+        """Return when the record is durable.
+
+        Raises:
+            AlreadyExistsError: If a different start was recorded under its id.
+            UnavailableError: If it could not be committed.
+        """
+        if self._failure is not None:
+            raise UnavailableError(_REFUSAL)
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._waiting.append((submission, future))
+        if not self._scheduled:
+            self._schedule()
+        await future
+
+    def count(self, instrument: str, *values: str, amount: int = 1) -> None:
+        """Add to a counter of the ledger; visible with the next commit."""
+        self._side.changes.count(instrument, *values, amount=amount)
+
+    def sample(
+        self, instrument: str, *values: str, bounds: tuple[float, ...], value: float
+    ) -> None:
+        """Add a sample to a histogram of the ledger; visible with the next commit."""
+        self._side.changes.sample(instrument, *values, bounds=bounds, value=value)
+
+    async def read(
+        self, destination: str, signal: Signal, *, limit: int, max_bytes: int
+    ) -> list[OutboxRow]:
+        """Return a destination's oldest rows; see `otelbridge.domain.ports.Outbox.read`."""
+        event = self._event(destination, signal)
+        event.clear()
+        # What was acknowledged need not be committed yet.
+        after = self._taken.get((destination, signal), 0)
+        outbox = self._journal.outbox
+        rows = await self.run(
+            lambda: outbox.read(destination, signal, after=after, limit=limit, max_bytes=max_bytes)
+        )
+        if rows:
+            event.set()
+        return rows
+
+    async def wait(self, destination: str, signal: Signal) -> None:
+        """Return when there may be rows to read."""
+        await self._event(destination, signal).wait()
+
+    def acknowledge(self, destination: str, signal: Signal, *, through: int) -> None:
+        """Note how far a destination has taken the outbox; durable with the next commit."""
+        self._side.progress[destination, signal] = self._taken[destination, signal] = through
+
+    def bury(self, destination: str, signal: Signal, row: OutboxRow, *, reason: str) -> None:
+        """Keep a row that a destination refuses for good as a dead letter."""
+        self._side.buried.append(Buried(destination, signal, row, reason))
+
+    def store_metrics(self, destination: str, base: str) -> None:
+        """Store what a destination acknowledged of the metrics; durable with the next commit."""
+        self._side.metrics[destination] = base
+
+    async def run(self, function: Callable[[], _T]) -> _T:
+        """Call a function that uses the journal, in the journal's thread."""
+        return await self._loop.run_in_executor(self._writer, function)
+
+    async def flush(self) -> None:
+        """Return when everything that was handed in before is committed."""
+        await self._idle.wait()
+        if self._failure is None and (self._waiting or self._side):
+            self._schedule()
+            await self._idle.wait()
+
+    async def stop(self) -> None:
+        """Commit what waits, close the journal and end the thread."""
+        self._timer.cancel()
+        await self.flush()
+        await self._loop.run_in_executor(self._writer, self._journal.close)
+        self._writer.shutdown()
+
+    def _event(self, destination: str, signal: Signal) -> asyncio.Event:
+        event = self._events.get((destination, signal))
+        if event is None:
+            event = self._events[destination, signal] = asyncio.Event()
+            event.set()
+            self._readable[signal].append(event)
+        return event
+
+    def _schedule(self) -> None:
+        self._scheduled = True
+        self._idle.clear()
+        at_s = max(self._loop.time(), self._last_start_s + PACE_S)
+        self._loop.call_at(at_s, self._start)
+
+    def _start(self) -> None:
+        batch = self._next_batch()
+        side, self._side = self._side, Side()
+        self._last_start_s = self._loop.time()
+        submissions = [submission for submission, _ in batch]
+        futures = [future for _, future in batch]
+        done = self._writer.submit(self._recording.commit, submissions, side)
+        done.add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(
+                self._finish, futures, side, done.exception() or done.result()
+            )
+        )
+
+    def _next_batch(self) -> list[tuple[Submission, asyncio.Future[None]]]:
+        size = 0
+        for number, (submission, _) in enumerate(self._waiting, 1):
+            size += len(submission.payload)
+            if number == _MAX_BATCH or size >= _MAX_BATCH_BYTES:
+                break
+        else:
+            number = len(self._waiting)
+        batch, self._waiting = self._waiting[:number], self._waiting[number:]
+        return batch
+
+    def _finish(
+        self, futures: list[asyncio.Future[None]], side: Side, result: Result | BaseException
+    ) -> None:
+        if isinstance(result, Result):
+            self._succeeded(futures, result)
+        else:
+            self._failed(futures, side, result)
+        self._scheduled = False
+        if self._waiting:
+            self._schedule()
+        else:
+            self._idle.set()
+
+    def _succeeded(self, futures: list[asyncio.Future[None]], result: Result) -> None:
+        self._next_deadline_ns = result.next_deadline_ns
+        for future, outcome in zip(futures, result.outcomes, strict=True):
+            _answer(future, outcome)
+        for signal in result.told:
+            for event in self._readable[signal]:
+                event.set()
+
+    def _failed(
+        self, futures: list[asyncio.Future[None]], side: Side, error: BaseException
+    ) -> None:
+        if isinstance(error, JournalFullError):
+            logger.error("records are refused: %s", error)
+        else:
+            logger.error("records are refused", exc_info=error)
+        answer = UnavailableError(_REFUSAL)
+        for future in futures:
+            _answer(future, answer)
+        self._put_back(side)
+        if isinstance(error, JournalError) and not isinstance(error, JournalFullError):
+            self._failure = error
+            self._on_failure(error)
+
+    def _put_back(self, side: Side) -> None:
+        """Keep for the next commit what nobody waits for."""
+        newer, self._side = self._side, side
+        side.changes.merge(newer.changes)
+        side.progress.update(newer.progress)
+        side.metrics.update(newer.metrics)
+        side.buried.extend(newer.buried)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(_TICK_S, self._tick)
+        self._ticks += 1
+        if self._ticks % _PRUNE_TICKS == 0:
+            self._writer.submit(self._recording.prune).add_done_callback(_report)
+        deadline = self._next_deadline_ns
+        due = deadline is not None and deadline <= self._clock_ns()
+        side = self._side.progress or (self._side and self._ticks % _SIDE_TICKS == 0)
+        if (due or side) and not self._scheduled and self._failure is None:
+            self._schedule()
+
+
+def _answer(future: asyncio.Future[None], outcome: CallError | None) -> None:
+    if future.done():  # the caller has gone; its record is durable all the same
+        return
+    if outcome is None:
+        future.set_result(None)
+    else:
+        future.set_exception(outcome)
+
+
+def _report(done: Future[None]) -> None:
+    error = done.exception()
+    if error is not None:
+        logger.error("journal: forgetting what is too old failed, trying again: %s", error)

@@ -1,0 +1,320 @@
+"""The use case: records are accepted, interceptions finalised, in one transaction.
+
+Runs in the journal's thread only, so that nothing here needs a lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, NamedTuple
+
+from otelbridge.domain.assembler import Verdict, tool_calls
+from otelbridge.domain.interception import Closed, labels_of
+from otelbridge.domain.ledger import Changes
+from otelbridge.domain.records import InterceptionStarted
+from otelbridge.errors import AlreadyExistsError
+from otelbridge.journal.entries import Entry
+from otelbridge.journal.transaction import Buried, Finalised, Transaction
+from otelbridge.recording.threads import resolve_thread
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from otelbridge.domain.assembler import Assembler
+    from otelbridge.domain.ledger import Ledger
+    from otelbridge.domain.ports import Signal, Teller
+    from otelbridge.domain.records import Record, RecordKind
+    from otelbridge.domain.spending import Spending
+    from otelbridge.errors import CallError
+    from otelbridge.journal import SqliteJournal
+
+logger = logging.getLogger(__name__)
+
+_NS = 1_000_000_000
+_DAY_NS = 86400 * _NS
+# Finalised in one commit: keeps the replies that wait for it short.
+_FINALISED_AT_ONCE = 500
+# An interception that cannot be told is tried again later: it must not hold up others.
+_RETRY_NS = 60 * _NS
+
+
+class Submission(NamedTuple):
+    """A record that waits for its commit.
+
+    Attributes:
+        record: The record.
+        kind: What it is about.
+        payload: The request as it will be kept.
+        length: Length of its content if the content was taken out of the payload.
+        gateway: Which gateway reported it; empty if it showed no key.
+    """
+
+    record: Record
+    kind: RecordKind
+    payload: bytes
+    length: int | None = None
+    gateway: str = ""
+
+
+@dataclass(slots=True)
+class Side:
+    """What is committed along with records, and is waited for by nobody.
+
+    Attributes:
+        changes: Counts.
+        progress: How far destinations have taken the outbox.
+        metrics: Destinations' metric bases.
+        buried: Dead letters.
+    """
+
+    changes: Changes = field(default_factory=Changes)
+    progress: dict[tuple[str, Signal], int] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    buried: list[Buried] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes.series or self.progress or self.metrics or self.buried)
+
+
+class Result(NamedTuple):
+    """What a commit has done.
+
+    Attributes:
+        outcomes: For each submission None, or the error that answers its call.
+        told: The last outbox row by signal, where there are new ones.
+        next_deadline_ns: A time before which nothing is due; None if nothing is open.
+    """
+
+    outcomes: list[CallError | None]
+    told: dict[Signal, int]
+    next_deadline_ns: int | None
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A transaction that is being prepared."""
+
+    now_ns: int
+    changes: Changes = field(default_factory=Changes)
+    transaction: Transaction = field(default_factory=Transaction)
+    closed: dict[UUID, Closed] = field(default_factory=dict)
+    added: list[Record] = field(default_factory=list)
+    due: list[UUID] = field(default_factory=list)
+
+
+class Recording:
+    """Accepts records and finalises interceptions.
+
+    Args:
+        journal: Where everything is made durable.
+        assembler: Open interceptions.
+        ledger: Committed totals.
+        spending: Committed cost by user.
+        teller: Makes telemetry.
+        clock_ns: The bridge's clock.
+        dedup_s: How long repeats of a finalised interception's records are
+            recognised, in seconds.
+    """
+
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        assembler: Assembler,
+        ledger: Ledger,
+        spending: Spending,
+        teller: Teller,
+        *,
+        clock_ns: Callable[[], int],
+        dedup_s: float,
+    ) -> None:
+        self._journal = journal
+        self._assembler = assembler
+        self._ledger = ledger
+        self._spending = spending
+        self._teller = teller
+        self._clock_ns = clock_ns
+        self._dedup_ns = int(dedup_s * _NS)
+        self._users: dict[UUID, str] = journal.ledger.users()
+
+    def replay(self, parse: Callable[[Entry], Record]) -> int:
+        """Rebuild the open interceptions from the journal; return how many records there were."""
+        count = 0
+        now_ns = self._clock_ns()
+        for entry in self._journal.replay(self._finalised_among):
+            record = parse(entry)
+            if record.received_at_ns > now_ns:  # the clock was set back between the runs
+                record = replace(record, received_at_ns=now_ns)
+            self._assembler.add(record)
+            count += 1
+        return count
+
+    def commit(self, batch: list[Submission], side: Side) -> Result:
+        """Accept records and finalise what is due, in one transaction.
+
+        Raises:
+            JournalError: If nothing could be committed. Memory is as before.
+        """
+        draft = _Draft(self._clock_ns())
+        draft.changes.merge(side.changes)
+        draft.transaction.progress = side.progress
+        draft.transaction.metrics = side.metrics
+        draft.transaction.buried = side.buried
+        try:
+            draft.closed = self._closed_among(s.record.interception_id for s in batch)
+            outcomes = [self._accept(submission, draft) for submission in batch]
+            self._finalise_due(draft)
+            told = self._settle(draft)
+        except BaseException:
+            self._undo(draft)
+            raise
+        return Result(outcomes, told, self._assembler.next_deadline_ns())
+
+    def prune(self) -> None:
+        """Forget what is too old: finalised interceptions, tool calls, daily usage rows."""
+        now_ns = self._clock_ns()
+        closed_before_ns = now_ns - self._dedup_ns - _DAY_NS
+        self._journal.prune(
+            closed_before_ns=closed_before_ns,
+            calls_before_ns=now_ns - _DAY_NS,
+            before_day=_day(now_ns - 400 * _DAY_NS),
+            is_open=self._assembler.__contains__,
+        )
+
+    def _accept(self, submission: Submission, draft: _Draft) -> CallError | None:
+        record = submission.record
+        kind = submission.kind.name.lower()
+        closed = draft.closed.get(record.interception_id)
+        verdict = self._assembler.verdict(record) if closed is None else _verdict(record, closed)
+        if verdict is Verdict.CONFLICT:
+            draft.changes.count("otelbridge.records.rejected", kind, "conflict")
+            return AlreadyExistsError(
+                f'interception "{record.interception_id}" was already recorded with another start'
+            )
+        draft.changes.count("otelbridge.records.received", kind, submission.gateway)
+        if verdict is Verdict.DUPLICATE:
+            draft.changes.count("otelbridge.records.duplicate", kind)
+        elif closed is None:
+            self._add(submission, draft)
+        else:
+            self._add_late(record, closed, draft)
+        return None
+
+    def _add(self, submission: Submission, draft: _Draft) -> None:
+        record = submission.record
+        draft.added.append(record)
+        self._assembler.add(record)
+        draft.transaction.entries.append(
+            Entry(
+                submission.kind,
+                record.received_at_ns,
+                submission.length,
+                record.interception_id,
+                record.identity,
+                submission.payload,
+            )
+        )
+        if isinstance(record, InterceptionStarted):
+            self._name_user(record, draft)
+            # What came before its start waited to be booked.
+            for waiting in self._assembler.records_of(record.interception_id):
+                self._teller.record_arrived(waiting, record, draft.changes)
+            return
+        start = self._assembler.start_of(record.interception_id)
+        if start is not None:
+            self._teller.record_arrived(record, start, draft.changes)
+
+    def _add_late(self, record: Record, closed: Closed, draft: _Draft) -> None:
+        known = closed.identities | {record.identity}
+        draft.closed[closed.id] = replace(closed, identities=known)
+        draft.transaction.late.append((closed.id, record.identity))
+        draft.transaction.outbox += self._teller.record_late(record, closed, draft.changes)
+
+    def _finalise_due(self, draft: _Draft) -> None:
+        draft.due = self._assembler.due(draft.now_ns, limit=_FINALISED_AT_ONCE)
+        for interception_id in draft.due:
+            try:
+                self._finalise(interception_id, draft)
+            except Exception:  # one that cannot be told must not stop the others
+                logger.exception("interception %s cannot be told", interception_id)
+                draft.changes.count("otelbridge.interceptions.failed")
+                retry_ns = draft.now_ns + _RETRY_NS
+                self._assembler.postpone([interception_id], until_ns=retry_ns)
+
+    def _finalise(self, interception_id: UUID, draft: _Draft) -> None:
+        start = self._assembler.start_of(interception_id)
+        calls_after_ns = draft.now_ns - _DAY_NS
+        thread = resolve_thread(
+            interception_id, self._assembler, self._journal.closed, after_ns=calls_after_ns
+        )
+        interception = self._assembler.assembled(interception_id, thread)
+        changes = Changes()
+        if start is None:
+            for record in interception.records:
+                self._teller.record_arrived(record, None, changes)
+        items = self._teller.interception_closed(interception, changes)
+        draft.changes.merge(changes)
+        draft.transaction.outbox += items
+        closed = Closed(
+            id=interception_id,
+            start_identity=None if start is None else start.identity,
+            initiator_id=None if start is None else start.initiator_id,
+            root_id=thread.root_id,
+            labels=labels_of(start),
+            closed_at_ns=draft.now_ns,
+            identities=frozenset(record.identity for record in interception.records),
+        )
+        draft.transaction.finalised.append(
+            Finalised(closed, start.at_ns if start else 0, tool_calls(interception.records))
+        )
+
+    def _settle(self, draft: _Draft) -> dict[Signal, int]:
+        transaction = draft.transaction
+        transaction.series = self._ledger.updated(draft.changes, now_ns=draft.now_ns)
+        transaction.usage = draft.changes.usage
+        transaction.admitted = draft.changes.admitted
+        if not transaction:
+            return {}
+        told = self._journal.commit(transaction, now_ns=draft.now_ns)
+        self._ledger.apply(transaction.series)
+        self._spending.apply(transaction.usage.items())
+        self._teller.committed(draft.changes)
+        self._users.update(transaction.users)
+        for finalised in transaction.finalised:
+            self._assembler.forget(finalised.closed.id)
+        return told
+
+    def _undo(self, draft: _Draft) -> None:
+        for record in reversed(draft.added):
+            self._assembler.remove(record)
+        self._assembler.postpone(
+            (key for key in draft.due if key in self._assembler), until_ns=draft.now_ns + _NS
+        )
+
+    def _name_user(self, start: InterceptionStarted, draft: _Draft) -> None:
+        name = start.metadata.get("Username")
+        if isinstance(name, str) and name and self._users.get(start.initiator_id) != name:
+            draft.transaction.users[start.initiator_id] = name
+
+    def _closed_among(self, interceptions: Iterable[UUID]) -> dict[UUID, Closed]:
+        unknown = {key for key in interceptions if key not in self._assembler}
+        after_ns = self._clock_ns() - self._dedup_ns
+        return self._journal.closed.find(unknown, dedup_after_ns=after_ns) if unknown else {}
+
+    def _finalised_among(self, interceptions: set[UUID]) -> set[UUID]:
+        return set(self._closed_among(interceptions))
+
+
+def _verdict(record: Record, closed: Closed) -> Verdict:
+    """Return what a record means whose interception was finalised."""
+    if record.identity in closed.identities or record.identity == closed.start_identity:
+        return Verdict.DUPLICATE
+    if isinstance(record, InterceptionStarted) and closed.start_identity is not None:
+        return Verdict.CONFLICT
+    return Verdict.FRESH
+
+
+def _day(at_ns: int) -> str:
+    return datetime.fromtimestamp(at_ns // _NS, tz=UTC).strftime("%Y-%m-%d")

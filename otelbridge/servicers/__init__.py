@@ -1,0 +1,1 @@
+"""The proto services: one module each, independent of the transport."""

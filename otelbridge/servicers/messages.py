@@ -1,0 +1,309 @@
+"""Requests of the Recorder service become domain records: pure functions.
+
+The same functions read what a gateway sends and what the journal kept, so a
+replay rebuilds exactly the records that were acknowledged.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from google.protobuf.message import DecodeError
+from google.protobuf.struct_pb2 import Value
+
+from otelbridge.domain.records import (
+    Identity,
+    InterceptionEnded,
+    InterceptionStarted,
+    ModelThought,
+    PromptUsed,
+    Record,
+    RecordKind,
+    TokensUsed,
+    ToolUsed,
+)
+from otelbridge.errors import InvalidRequestError, escaped
+from otelbridge.proto import aibridged_pb2 as pb
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from google.protobuf.message import Message
+    from google.protobuf.timestamp_pb2 import Timestamp
+
+    from otelbridge.domain.records import MetadataValue
+
+_IDENTITY_BYTES = 16
+_NS = 1_000_000_000
+# Absurd timestamps: before 2020-01-01, or more than an hour ahead of the receipt.
+_EARLIEST_S = 1_577_836_800
+_AHEAD_NS = 3600 * _NS
+_HEX = "[0-9a-fA-F]"
+# The forms that a Go peer's uuid.Parse accepts.
+_UUID = re.compile(
+    rf"(?:urn:uuid:)?{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|{_HEX}{{32}}"
+    rf"|\{{{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\}}"
+)
+# Tags of Value.struct_value and Value.list_value: the kinds whose bytes depend on map order.
+_NESTED_TAGS = (0x2A, 0x32)
+_REQUESTS: Mapping[RecordKind, type[Message]] = {
+    RecordKind.START: pb.RecordInterceptionRequest,
+    RecordKind.PROMPT: pb.RecordPromptUsageRequest,
+    RecordKind.TOKENS: pb.RecordTokenUsageRequest,
+    RecordKind.THOUGHT: pb.RecordModelThoughtRequest,
+    RecordKind.TOOL: pb.RecordToolUsageRequest,
+    RecordKind.END: pb.RecordInterceptionEndedRequest,
+}
+_CONTENT_FIELDS: Mapping[RecordKind, str] = {
+    RecordKind.PROMPT: "prompt",
+    RecordKind.TOOL: "input",
+    RecordKind.THOUGHT: "content",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the bridge knows of a request besides its fields.
+
+    Attributes:
+        received_at_ns: When it arrived, by the bridge's clock.
+        identity: See `identity_of`.
+        length: Length of its content in Unicode code points; None if it has
+            none or the content is still in the request.
+    """
+
+    received_at_ns: int
+    identity: Identity
+    length: int | None = None
+
+
+def parse_uuid(text: str) -> UUID:
+    """Return the UUID.
+
+    Raises:
+        ValueError: If the text has none of the forms that gateways accept, or
+            is the nil UUID.
+    """
+    if _UUID.fullmatch(text) is None:
+        raise ValueError("not a UUID")
+    uuid = UUID(text)
+    if not uuid.int:
+        raise ValueError("the nil UUID is not allowed")
+    return uuid
+
+
+def identity_of(kind: RecordKind, request: Any) -> Identity:
+    """Return what tells the request from every other one.
+
+    SHA-256 over the kind and the deterministic serialisation, unknown fields
+    included. Metadata values are first brought to one form, so that the order
+    of a map's keys makes no difference; this changes ``request``.
+    """
+    if kind is not RecordKind.END:
+        for packed in request.metadata.values():
+            if packed.value[:1] and packed.value[0] in _NESTED_TAGS and _is_value(packed):
+                packed.value = _canonical(packed.value)
+    digest = hashlib.sha256(bytes((kind,)))
+    digest.update(request.SerializeToString(deterministic=True))
+    return Identity(digest.digest()[:_IDENTITY_BYTES])
+
+
+def without_content(kind: RecordKind, request: Any) -> int | None:
+    """Remove the request's content; return its length, or None if its kind has none."""
+    name = _CONTENT_FIELDS.get(kind)
+    if name is None:
+        return None
+    length = len(getattr(request, name))
+    request.ClearField(name)
+    return length
+
+
+def record_of(kind: RecordKind, request: Any, receipt: Receipt) -> Record:
+    """Return the record that a request tells.
+
+    Raises:
+        InvalidRequestError: If an id is not a UUID, or a start has no API key id.
+    """
+    return _READERS[kind](request, receipt)
+
+
+def parse_record(kind: RecordKind, payload: bytes, receipt: Receipt) -> Record:
+    """Return the record that the journal kept as ``payload``.
+
+    Raises:
+        DecodeError: If the bytes are not a request of that kind.
+        InvalidRequestError: See `record_of`.
+    """
+    return record_of(kind, _REQUESTS[kind].FromString(payload), receipt)
+
+
+def _id(what: str, text: str) -> UUID:
+    try:
+        return parse_uuid(text)
+    except ValueError as error:
+        raise InvalidRequestError(f'invalid {what} ID "{escaped(text)}": {error}') from None
+
+
+def _time(stamp: Timestamp, received_at_ns: int) -> tuple[int, bool]:
+    """Return the time, and whether it is the receipt's because the gateway's was unusable."""
+    nanos = stamp.nanos
+    at_ns = stamp.seconds * _NS + nanos
+    valid = 0 <= nanos < _NS and stamp.seconds >= _EARLIEST_S
+    if valid and at_ns <= received_at_ns + _AHEAD_NS:
+        return at_ns, False
+    return received_at_ns, True
+
+
+def _common(request: Any, interception_id: UUID, stamp: Timestamp, receipt: Receipt) -> Any:
+    at_ns, synthetic = _time(stamp, receipt.received_at_ns)
+    return {
+        "interception_id": interception_id,
+        "identity": receipt.identity,
+        "received_at_ns": receipt.received_at_ns,
+        "at_ns": at_ns,
+        "synthetic_time": synthetic,
+        "metadata": _metadata(request.metadata) if request.metadata else _NO_METADATA,
+    }
+
+
+def _start(request: pb.RecordInterceptionRequest, receipt: Receipt) -> InterceptionStarted:
+    interception_id = _id("interception", request.id)
+    initiator_id = _id("initiator", request.initiator_id)
+    if not request.api_key_id:
+        raise InvalidRequestError("empty API key ID")
+    return InterceptionStarted(
+        **_common(request, interception_id, request.started_at, receipt),
+        initiator_id=initiator_id,
+        provider=request.provider,
+        model=request.model,
+        api_key_id=request.api_key_id,
+        provider_name=request.provider_name,
+        client=request.client,
+        user_agent=request.user_agent,
+        correlating_tool_call_id=_optional(request, "correlating_tool_call_id"),
+        client_session_id=_optional(request, "client_session_id"),
+        credential_kind=request.credential_kind,
+        credential_hint=request.credential_hint,
+        agent_firewall_session_id=_optional(request, "agent_firewall_session_id"),
+        agent_firewall_sequence_number=_optional(request, "agent_firewall_sequence_number"),
+        workspace_id=request.workspace_id,
+    )
+
+
+def _end(request: pb.RecordInterceptionEndedRequest, receipt: Receipt) -> InterceptionEnded:
+    interception_id = _id("interception", request.id)
+    at_ns, synthetic = _time(request.ended_at, receipt.received_at_ns)
+    return InterceptionEnded(
+        interception_id=interception_id,
+        identity=receipt.identity,
+        received_at_ns=receipt.received_at_ns,
+        at_ns=at_ns,
+        synthetic_time=synthetic,
+        error_type=_optional(request, "error_type"),
+        error_message=_optional(request, "error_message"),
+        credential_hint=request.credential_hint,
+    )
+
+
+def _sub(request: Any, receipt: Receipt) -> Any:
+    interception_id = _id("interception", request.interception_id)
+    return _common(request, interception_id, request.created_at, receipt)
+
+
+def _tokens(request: pb.RecordTokenUsageRequest, receipt: Receipt) -> TokensUsed:
+    return TokensUsed(
+        **_sub(request, receipt),
+        msg_id=request.msg_id,
+        input_tokens=request.input_tokens,
+        output_tokens=request.output_tokens,
+        cache_read_input_tokens=request.cache_read_input_tokens,
+        cache_write_input_tokens=request.cache_write_input_tokens,
+    )
+
+
+def _prompt(request: pb.RecordPromptUsageRequest, receipt: Receipt) -> PromptUsed:
+    text, length = _content(request.prompt, receipt)
+    return PromptUsed(**_sub(request, receipt), msg_id=request.msg_id, prompt=text, length=length)
+
+
+def _tool(request: pb.RecordToolUsageRequest, receipt: Receipt) -> ToolUsed:
+    text, length = _content(request.input, receipt)
+    return ToolUsed(
+        **_sub(request, receipt),
+        msg_id=request.msg_id,
+        tool=request.tool,
+        input=text,
+        length=length,
+        injected=request.injected,
+        server_url=_optional(request, "server_url"),
+        invocation_error=_optional(request, "invocation_error"),
+        tool_call_id=request.tool_call_id,
+        item_id=request.item_id,
+    )
+
+
+def _thought(request: pb.RecordModelThoughtRequest, receipt: Receipt) -> ModelThought:
+    text, length = _content(request.content, receipt)
+    return ModelThought(**_sub(request, receipt), content=text, length=length)
+
+
+def _content(text: str, receipt: Receipt) -> tuple[str | None, int]:
+    return (text, len(text)) if receipt.length is None else (None, receipt.length)
+
+
+def _optional(request: Any, name: str) -> Any:
+    return getattr(request, name) if request.HasField(name) else None
+
+
+_NO_METADATA: dict[str, MetadataValue] = {}
+
+
+def _metadata(metadata: Mapping[str, Any]) -> dict[str, MetadataValue]:
+    return {key: _unpacked(packed) for key, packed in metadata.items()}
+
+
+def _is_value(packed: Any) -> bool:
+    return bool(packed.type_url.rpartition("/")[2] == "google.protobuf.Value")
+
+
+def _unpacked(packed: Any) -> MetadataValue:
+    if _is_value(packed):
+        try:
+            return _plain(Value.FromString(packed.value))
+        except DecodeError:
+            pass  # told below as what it is: bytes that claim to be a Value
+    return {"type_url": packed.type_url, "value": base64.b64encode(packed.value).decode()}
+
+
+def _plain(value: Any) -> MetadataValue:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return {key: _plain(item) for key, item in value.struct_value.fields.items()}
+    if kind == "list_value":
+        return [_plain(item) for item in value.list_value.values]
+    if kind is None or kind == "null_value":
+        return None
+    plain: MetadataValue = getattr(value, kind)
+    return plain
+
+
+def _canonical(packed: bytes) -> bytes:
+    try:
+        return Value.FromString(packed).SerializeToString(deterministic=True)
+    except DecodeError:
+        return packed
+
+
+_READERS: Mapping[RecordKind, Callable[[Any, Receipt], Record]] = {
+    RecordKind.START: _start,
+    RecordKind.PROMPT: _prompt,
+    RecordKind.TOKENS: _tokens,
+    RecordKind.THOUGHT: _thought,
+    RecordKind.TOOL: _tool,
+    RecordKind.END: _end,
+}

@@ -1,0 +1,117 @@
+"""The method table: every RPC of the contract, built from its descriptor.
+
+Both transports serve this table, so that a method added to the proto and to
+its servicer is served by both with no further line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from otelbridge.errors import InvalidRequestError
+from otelbridge.proto import aibridged_pb2
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+    from google.protobuf.descriptor import MethodDescriptor
+
+    Handler: TypeAlias = Callable[[Any, "Call"], Awaitable[Message] | AsyncIterator[Message]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """What a servicer knows of a call besides its request.
+
+    Attributes:
+        raw: The request as it was received.
+        gateway: Name of the gateway whose key was shown; empty without one.
+        trusted: Whether a gateway key or a verified certificate was shown.
+        peer: The client's address, for the log.
+    """
+
+    raw: bytes
+    gateway: str = ""
+    trusted: bool = False
+    peer: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Method:
+    """One RPC.
+
+    Attributes:
+        path: Its path on the wire, ``/proto.Service/Method``.
+        request_class: Class of its requests.
+        server_streaming: Whether it answers with a stream.
+        handler: The servicer's method.
+    """
+
+    path: str
+    request_class: type[Message]
+    server_streaming: bool
+    handler: Handler
+
+    @property
+    def name(self) -> str:
+        """Return ``Service/Method``, as captures and metrics name it."""
+        return self.path.removeprefix("/proto.")
+
+    def parse(self, raw: bytes) -> Message:
+        """Parse a request.
+
+        Raises:
+            InvalidRequestError: If the bytes are not a message of the
+                method's request type, or a string in it is not UTF-8.
+        """
+        try:
+            return self.request_class.FromString(raw)
+        except DecodeError:
+            raise InvalidRequestError(
+                f"{self.name}: {len(raw)} bytes are not a {self.request_class.DESCRIPTOR.name}"
+            ) from None
+
+
+def descriptors() -> list[MethodDescriptor]:
+    """Return the descriptors of all RPCs of the contract."""
+    services = aibridged_pb2.DESCRIPTOR.services_by_name.values()
+    return [method for service in services for method in service.methods]
+
+
+def path_of(method: MethodDescriptor) -> str:
+    """Return a method's path on the wire."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def request_classes() -> dict[str, type[Message]]:
+    """Return the class of every RPC's requests, by ``Service/Method``."""
+    return {
+        path_of(method).removeprefix("/proto."): GetMessageClass(method.input_type)
+        for method in descriptors()
+    }
+
+
+def method_table(servicers: Mapping[str, object]) -> dict[str, Method]:
+    """Return all RPCs by path.
+
+    Args:
+        servicers: A servicer for each service, by the service's name; its
+            methods are named as the RPCs.
+
+    Raises:
+        AttributeError: If a servicer lacks a method.
+        KeyError: If a service has no servicer.
+    """
+    return {
+        path_of(method): Method(
+            path=path_of(method),
+            request_class=GetMessageClass(method.input_type),
+            server_streaming=bool(method.server_streaming),
+            handler=getattr(servicers[method.containing_service.name], method.name),
+        )
+        for method in descriptors()
+    }

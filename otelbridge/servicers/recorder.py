@@ -1,0 +1,106 @@
+"""The Recorder service: what happened to the LLM requests that passed through a gateway."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from otelbridge.domain.records import RecordKind
+from otelbridge.errors import InvalidRequestError
+from otelbridge.proto import aibridged_pb2 as pb
+from otelbridge.recording import Submission
+from otelbridge.servicers.messages import Receipt, identity_of, record_of, without_content
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from google.protobuf.message import Message
+
+    from otelbridge.servicers.methods import Call
+
+_KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
+
+
+class RecordSink(Protocol):
+    """Where records go."""
+
+    async def record(self, submission: Submission) -> None:
+        """Return when the record is durable.
+
+        Raises:
+            AlreadyExistsError: If a different start was recorded under its id.
+            UnavailableError: If it could not be committed.
+        """
+
+    def count(self, instrument: str, *values: str, amount: int = 1) -> None:
+        """Add to a counter of the ledger."""
+
+
+class RecorderServicer:
+    """Answers once a record is durable.
+
+    Args:
+        sink: Where records go.
+        keep_content: Whether any destination may receive content. If none may,
+            content is replaced by its length before it is stored.
+        clock_ns: The bridge's clock.
+    """
+
+    def __init__(
+        self, sink: RecordSink, *, keep_content: bool, clock_ns: Callable[[], int]
+    ) -> None:
+        self._sink = sink
+        self._keep_content = keep_content
+        self._clock_ns = clock_ns
+
+    async def RecordInterception(self, request: Message, call: Call) -> Message:
+        """Record that an interception began."""
+        await self._record(RecordKind.START, request, call)
+        return _STARTED
+
+    async def RecordInterceptionEnded(self, request: Message, call: Call) -> Message:
+        """Record that an interception ended."""
+        await self._record(RecordKind.END, request, call)
+        return _ENDED
+
+    async def RecordTokenUsage(self, request: Message, call: Call) -> Message:
+        """Record that tokens were used."""
+        await self._record(RecordKind.TOKENS, request, call)
+        return _TOKENS
+
+    async def RecordPromptUsage(self, request: Message, call: Call) -> Message:
+        """Record a prompt."""
+        await self._record(RecordKind.PROMPT, request, call)
+        return _PROMPT
+
+    async def RecordToolUsage(self, request: Message, call: Call) -> Message:
+        """Record that a tool was asked for, or run."""
+        await self._record(RecordKind.TOOL, request, call)
+        return _TOOL
+
+    async def RecordModelThought(self, request: Message, call: Call) -> Message:
+        """Record that the model thought aloud."""
+        await self._record(RecordKind.THOUGHT, request, call)
+        return _THOUGHT
+
+    async def _record(self, kind: RecordKind, request: Any, call: Call) -> None:
+        identity = identity_of(kind, request)
+        length, payload = None, call.raw
+        if not self._keep_content:
+            length = without_content(kind, request)
+            if length is not None:
+                payload = request.SerializeToString()
+        receipt = Receipt(self._clock_ns(), identity, length)
+        try:
+            record = record_of(kind, request, receipt)
+        except InvalidRequestError:
+            self._sink.count("otelbridge.records.rejected", _KIND_NAMES[kind], "invalid")
+            raise
+        await self._sink.record(Submission(record, kind, payload, length, call.gateway))
+
+
+_STARTED = pb.RecordInterceptionResponse()
+_ENDED = pb.RecordInterceptionEndedResponse()
+_TOKENS = pb.RecordTokenUsageResponse()
+_PROMPT = pb.RecordPromptUsageResponse()
+_TOOL = pb.RecordToolUsageResponse()
+_THOUGHT = pb.RecordModelThoughtResponse()
