@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -15,16 +16,35 @@ if TYPE_CHECKING:
 SeriesKey: TypeAlias = tuple[str, tuple[str, ...]]
 
 
+class Exemplar(NamedTuple):
+    """A sample that leads to its trace.
+
+    Attributes:
+        value: The sample.
+        at_ns: When it was taken.
+        trace_id: The trace, 16 bytes.
+        span_id: The span, 8 bytes.
+    """
+
+    value: float
+    at_ns: int
+    trace_id: bytes
+    span_id: bytes
+
+
 class Distribution(NamedTuple):
     """What a histogram holds.
 
     Attributes:
         counts: Samples in each bucket, the last one unbounded; not cumulative.
         total: Sum of all samples.
+        exemplars: The latest exemplar of a bucket, by the bucket's index. Not
+            durable: after a restart there are none until new samples come.
     """
 
     counts: tuple[int, ...]
     total: float
+    exemplars: Mapping[int, Exemplar] = MappingProxyType({})
 
     @property
     def samples(self) -> int:
@@ -118,13 +138,21 @@ class Changes:
             self.series[key] = before + amount
 
     def sample(
-        self, instrument: str, *values: str, bounds: tuple[float, ...], value: float
+        self,
+        instrument: str,
+        *values: str,
+        bounds: tuple[float, ...],
+        value: float,
+        exemplar: Exemplar | None = None,
     ) -> None:
         """Add one sample to a histogram with these upper bounds (inclusive)."""
         counts = [0] * (len(bounds) + 1)
-        counts[bisect_left(bounds, value)] = 1
+        bucket = bisect_left(bounds, value)
+        counts[bucket] = 1
+        exemplars = {} if exemplar is None else {bucket: exemplar}
         key = (instrument, values)
-        self.series[key] = added(self.series.get(key), Distribution(tuple(counts), value))
+        more = Distribution(tuple(counts), value, exemplars)
+        self.series[key] = added(self.series.get(key), more)
 
     def use(self, key: UsageKey, totals: UsageTotals) -> None:
         """Add to a row of the usage table."""
@@ -151,7 +179,8 @@ def added(before: int | Distribution | None, more: int | Distribution) -> int | 
         return more
     if isinstance(before, Distribution) and isinstance(more, Distribution):
         counts = tuple(a + b for a, b in zip(before.counts, more.counts, strict=True))
-        return Distribution(counts, before.total + more.total)
+        exemplars = {**before.exemplars, **more.exemplars}
+        return Distribution(counts, before.total + more.total, exemplars)
     if isinstance(before, int) and isinstance(more, int):
         return before + more
     msg = "a series is either a counter or a histogram"

@@ -52,10 +52,7 @@ class OutboxTable:
         (last,) = database.execute("SELECT max(seq) FROM outbox").fetchone()
         (taken,) = database.execute("SELECT max(max(traces, logs)) FROM destination").fetchone()
         self._last = max(last or 0, taken or 0)
-        rows = database.execute("SELECT DISTINCT signal, destinations FROM outbox").fetchall()
         self._masks: dict[Signal, set[int]] = {Signal.TRACES: set(), Signal.LOGS: set()}
-        for signal, mask in rows:
-            self._masks[Signal(signal)].add(mask)
 
     def subscribe(self, subscriptions: list[Subscription]) -> dict[str, int]:
         """Make these the destinations; return each one's bit by name.
@@ -228,7 +225,8 @@ class OutboxTable:
             name: _Progress(number, {Signal.TRACES: traces, Signal.LOGS: logs})
             for number, name, traces, logs in rows
         }
-        masks = self._database.execute("SELECT DISTINCT signal, destinations FROM outbox")
-        for signal, mask in masks.fetchall():
+        rows = self._database.execute("SELECT DISTINCT signal, destinations FROM outbox").fetchall()
+        for signal, mask in rows:
             self._masks[Signal(signal)].add(mask)
+            self._delete_taken(Signal(signal), mask, {})
         return {name: progress.bit for name, progress in self._destinations.items()}

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from otelbridge.domain.ports import Signal
     from otelbridge.journal.entries import Entry
+    from otelbridge.journal.outbox import Subscription
     from otelbridge.journal.transaction import Transaction
 
 logger = logging.getLogger(__name__)
@@ -62,6 +63,13 @@ class SqliteJournal:
         )
         row = self._database.execute("SELECT value FROM meta WHERE key = 'instance_id'").fetchone()
         return str(row[0])
+
+    def subscribe(self, subscriptions: list[Subscription]) -> dict[str, int]:
+        """Make these the destinations; see `OutboxTable.subscribe`."""
+        self._database.execute("BEGIN IMMEDIATE")
+        bits = self.outbox.subscribe(subscriptions)
+        self._database.execute("COMMIT")
+        return bits
 
     def replay(self, is_closed: Callable[[set[UUID]], set[UUID]]) -> Iterator[Entry]:
         """Yield the records of open interceptions, in the order of their commits.

@@ -41,7 +41,8 @@ def test_a_blob_that_is_cut_short_is_refused_and_never_misread(sent: list[Entry]
 
 
 def test_an_unknown_kind_is_refused() -> None:
-    blob = b"\xff" + pack([Entry(RecordKind.END, 1, None, UUID(int=1), Identity(bytes(16)), b"")])[1:]
+    entry = Entry(RecordKind.END, 1, None, UUID(int=1), Identity(bytes(16)), b"")
+    blob = b"\xff" + pack([entry])[1:]
 
     with pytest.raises(ValueError, match="255"):
         list(unpack(blob))

@@ -56,7 +56,7 @@ class Fixture:
         self.now_s = 100.0
         self.failures: list[JournalError] = []
         self.journal = SqliteJournal(path)
-        self.journal.outbox.subscribe([Subscription(name="otlp", variant="v")])
+        self.journal.subscribe([Subscription(name="otlp", variant="v")])
         self.ledger = Ledger()
         self.recording = Gate(
             self.journal,

@@ -15,7 +15,7 @@ from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import Signal
 from otelbridge.domain.records import Record, kind_of
 from otelbridge.domain.spending import Spending
-from otelbridge.errors import AlreadyExistsError, JournalError
+from otelbridge.errors import AlreadyExistsError, CallError, JournalError
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
 from otelbridge.journal.transaction import Transaction
@@ -36,7 +36,7 @@ class Bridge:
     def open(self) -> None:
         self.teller = MemoryTeller()
         self.journal = SqliteJournal(self.path)
-        self.journal.outbox.subscribe([Subscription(name="otlp", variant="v")])
+        self.journal.subscribe([Subscription(name="otlp", variant="v")])
         self.ledger = Ledger(self.journal.ledger.series())
         self.assembler = Assembler(grace_s=6, max_age_s=3600)
         self.recording = Recording(
@@ -54,13 +54,13 @@ class Bridge:
         self.journal.close()
         self.open()
 
-    def accept(self, *records: Record) -> list[object]:
+    def accept(self, *records: Record) -> list[CallError | None]:
         batch = []
         for record in records:
             received = replace(record, received_at_ns=T0 + int(self.now_s * S))
             self.records[record.identity] = received
             batch.append(Submission(received, kind_of(record), record.identity))
-        return list(self.recording.commit(batch, Side()).outcomes)
+        return self.recording.commit(batch, Side()).outcomes
 
     def advance(self, seconds: float) -> None:
         self.now_s += seconds

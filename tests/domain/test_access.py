@@ -1,0 +1,297 @@
+"""Access rules: keys, gateways, budgets and secrets."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections import Counter
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from otelbridge.domain.access import (
+    NEEDS_TRUST,
+    Budget,
+    Gateway,
+    Key,
+    Period,
+    Secret,
+    Snapshot,
+    StaticAuth,
+    Status,
+    User,
+    authorise,
+    authorise_id,
+    budget_of,
+    gateway_of,
+    is_exceeded,
+    period_start,
+)
+from otelbridge.domain.ledger import UsageKey, UsageTotals
+from otelbridge.domain.spending import Spending
+from otelbridge.errors import CallError, PermissionDeniedError, UnauthenticatedError
+from otelbridge.servicers.methods import request_classes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NOW_NS = 1_800_000_000_000_000_000  # Friday, 2027-01-15 08:00:00 UTC
+SECRET = "s" * 22
+ALICE = User(id=UUID(int=1), name="alice")
+STATES = {
+    Status.DELETED: "deleted user",
+    Status.SUSPENDED: "inactive user",
+    Status.DORMANT: "inactive user",
+    Status.SYSTEM: "system user",
+}
+
+
+def sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def snapshot(*, status: Status = Status.ACTIVE, expires_at_ns: int | None = None) -> Snapshot:
+    user = User(id=UUID(int=1), name="alice", status=status)
+    key = Key(
+        id="K" * 10, user=user, secret_sha256=sha256(SECRET), expires_at_ns=expires_at_ns
+    )
+    return Snapshot(users={user.id: user}, keys={key.id: key})
+
+
+RIGHT = f"{'K' * 10}-{SECRET}"
+WRONG = f"{'K' * 10}-{'w' * 22}"
+UNKNOWN = f"{'U' * 10}-{SECRET}"
+
+
+def test_a_right_key_tells_its_owner() -> None:
+    key = authorise(snapshot(expires_at_ns=NOW_NS + 1), RIGHT, now_ns=NOW_NS)
+
+    assert (key.id, key.user.name) == ("K" * 10, "alice")
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "",
+        "nonsense",
+        SECRET,
+        f"{'K' * 10}{SECRET}",
+        f"{'K' * 9}-{SECRET}",
+        f"{'K' * 11}-{SECRET}",
+        f"{'K' * 10}-{SECRET}s",
+        f"{'K' * 10}-{SECRET[1:]}",
+        f"{RIGHT}\n",
+        f" {RIGHT}",
+        f"{'U' * 10}-{'s' * 10}-{'s' * 11}",
+    ],
+)
+def test_a_malformed_key_is_invalid(key: str) -> None:
+    with pytest.raises(UnauthenticatedError, match=r"\Ainvalid key\Z"):
+        authorise(snapshot(), key, now_ns=NOW_NS)
+
+
+def test_a_key_with_an_unknown_id_is_unknown() -> None:
+    with pytest.raises(UnauthenticatedError, match=r"\Aunknown key\Z"):
+        authorise(snapshot(), UNKNOWN, now_ns=NOW_NS)
+
+
+@pytest.mark.parametrize("key", [RIGHT, WRONG])
+def test_a_key_is_expired_from_its_end_on_before_its_secret_is_judged(key: str) -> None:
+    with pytest.raises(UnauthenticatedError, match=r"\Aexpired\Z"):
+        authorise(snapshot(expires_at_ns=NOW_NS), key, now_ns=NOW_NS)
+
+
+def test_a_wrong_secret_is_invalid_before_the_owner_is_judged() -> None:
+    with pytest.raises(UnauthenticatedError, match=r"\Ainvalid key\Z"):
+        authorise(snapshot(status=Status.DELETED), WRONG, now_ns=NOW_NS)
+
+
+@pytest.mark.parametrize(("status", "text"), STATES.items())
+def test_a_right_key_of_an_owner_who_is_not_active_is_denied(status: Status, text: str) -> None:
+    with pytest.raises(PermissionDeniedError, match=rf"\A{text}\Z"):
+        authorise(snapshot(status=status), RIGHT, now_ns=NOW_NS)
+
+
+def test_every_state_but_active_is_denied() -> None:
+    assert set(Status) - set(STATES) == {Status.ACTIVE}
+
+
+def test_a_key_named_by_its_id_needs_no_secret() -> None:
+    assert authorise_id(snapshot(), "K" * 10, now_ns=NOW_NS).user.name == "alice"
+
+
+@pytest.mark.parametrize(
+    ("given_snapshot", "key_id", "error", "text"),
+    [
+        (snapshot(), "U" * 10, UnauthenticatedError, "unknown key"),
+        (snapshot(), RIGHT, UnauthenticatedError, "unknown key"),
+        (snapshot(expires_at_ns=NOW_NS), "K" * 10, UnauthenticatedError, "expired"),
+        (snapshot(status=Status.SYSTEM), "K" * 10, PermissionDeniedError, "system user"),
+    ],
+)
+def test_a_key_named_by_its_id_is_judged_like_any_other(
+    given_snapshot: Snapshot, key_id: str, error: type[CallError], text: str
+) -> None:
+    with pytest.raises(error, match=rf"\A{text}\Z"):
+        authorise_id(given_snapshot, key_id, now_ns=NOW_NS)
+
+
+@given(key=st.text() | st.from_regex(r"[^-]{10}-[^-]{22}", fullmatch=True))
+def test_any_other_text_is_refused_as_invalid_or_unknown(key: str) -> None:
+    with pytest.raises(UnauthenticatedError, match=r"\A(invalid|unknown) key\Z"):
+        authorise(snapshot(), key, now_ns=NOW_NS)
+
+
+def native_calls(action: Callable[[], object]) -> Counter[str]:
+    """Count the functions written in C that an action calls, by name."""
+    calls: Counter[str] = Counter()
+
+    def note(_frame: object, event: str, function: Any) -> None:
+        if event == "c_call":
+            calls[function.__name__] += 1
+
+    before = sys.getprofile()
+    sys.setprofile(note)
+    try:
+        action()
+    except CallError:
+        pass
+    finally:
+        sys.setprofile(before)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda: authorise(snapshot(), RIGHT, now_ns=NOW_NS),
+        lambda: authorise(snapshot(), WRONG, now_ns=NOW_NS),
+        lambda: authorise(snapshot(), UNKNOWN, now_ns=NOW_NS),
+        lambda: authorise(snapshot(), "nonsense", now_ns=NOW_NS),
+        lambda: authorise(snapshot(), "n" * 1_000_000, now_ns=NOW_NS),
+        lambda: authorise(snapshot(expires_at_ns=0), WRONG, now_ns=NOW_NS),
+        lambda: authorise(snapshot(status=Status.DELETED), RIGHT, now_ns=NOW_NS),
+        lambda: authorise_id(snapshot(), "K" * 10, now_ns=NOW_NS),
+        lambda: authorise_id(snapshot(), "U" * 10, now_ns=NOW_NS),
+        lambda: gateway_of(snapshot(), "nobody's"),
+        lambda: gateway_of(GATEWAYS, "gateway key"),
+    ],
+)
+def test_every_path_hashes_and_compares_exactly_once(attempt: Callable[[], object]) -> None:
+    snapshot()  # the setup hashes once itself; what it costs is known
+    setup = native_calls(snapshot)
+
+    calls = native_calls(attempt)
+
+    built_one = calls["openssl_sha256"] - setup["openssl_sha256"] == 1
+    assert calls["openssl_sha256"] == 1 or built_one
+    assert calls["compare_digest"] + calls["_compare_digest"] == 1
+
+
+GATEWAYS = Snapshot(
+    gateways={
+        sha256("gateway key"): Gateway(name="eu-1", key_sha256=sha256("gateway key")),
+    }
+)
+
+
+def test_a_gateway_is_known_by_its_key() -> None:
+    gateway = gateway_of(GATEWAYS, "gateway key")
+
+    assert gateway is not None
+    assert gateway.name == "eu-1"
+
+
+@pytest.mark.parametrize("key", ["", "gateway", "gateway key ", "\ud800", sha256("k").hex()])
+def test_no_other_key_is_a_gateways(key: str) -> None:
+    assert gateway_of(GATEWAYS, key) is None
+
+
+def test_what_hands_out_secrets_needs_trust_and_is_in_the_contract() -> None:
+    assert {
+        "MCPConfigurator/GetMCPServerAccessTokensBatch",
+        "ProviderConfigurator/GetAIProviders",
+    } == NEEDS_TRUST
+    assert set(request_classes()) >= NEEDS_TRUST
+
+
+def test_a_users_own_token_goes_before_everybodys() -> None:
+    auth = StaticAuth(token=Secret("all"), tokens={ALICE.id: Secret("own")})
+
+    assert auth.token_of(ALICE.id) == Secret("own")
+    assert auth.token_of(UUID(int=2)) == Secret("all")
+    assert StaticAuth(tokens={ALICE.id: Secret("own")}).token_of(UUID(int=2)) is None
+
+
+OWN = Budget(limit_micros=1, period=Period.DAY)
+DEFAULT = Budget(limit_micros=2, period=Period.DAY)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "user", "expected"),
+    [
+        ({}, ALICE.id, None),
+        ({None: DEFAULT}, ALICE.id, DEFAULT),
+        ({None: DEFAULT, ALICE.id: OWN}, ALICE.id, OWN),
+        ({UUID(int=2): OWN}, ALICE.id, None),
+        ({None: DEFAULT}, UUID(int=9), None),
+    ],
+)
+def test_a_budget_is_the_users_own_or_everybodys_and_strangers_have_none(
+    budgets: dict[UUID | None, Budget], user: UUID, expected: Budget | None
+) -> None:
+    store = Snapshot(users={ALICE.id: ALICE}, budgets=budgets)
+
+    assert budget_of(store, user) == expected
+
+
+def spent(**nanos_by_day: int) -> Spending:
+    spending = Spending()
+    for day, nanos in nanos_by_day.items():
+        key = UsageKey(day.strip("_").replace("_", "-"), ALICE.id, "anthropic", "m", "c")
+        spending.apply([(key, UsageTotals(cost_nanos=nanos))])
+    return spending
+
+
+@pytest.mark.parametrize(("nanos", "expected"), [(0, False), (999, False), (1000, True)])
+def test_a_budget_is_exceeded_as_soon_as_its_limit_is_spent(nanos: int, expected: bool) -> None:  # noqa: FBT001  # a column
+    assert is_exceeded(OWN, spent(_2027_01_15=nanos), ALICE.id, now_ns=NOW_NS) is expected
+
+
+@pytest.mark.parametrize(
+    ("period", "expected"), [(Period.DAY, False), (Period.WEEK, True), (Period.MONTH, True)]
+)
+def test_only_what_was_spent_in_the_period_counts(period: Period, expected: bool) -> None:  # noqa: FBT001  # a column
+    budget = Budget(limit_micros=1, period=period)
+
+    assert is_exceeded(budget, spent(_2027_01_14=1000), ALICE.id, now_ns=NOW_NS) is expected
+
+
+@given(now=st.datetimes(datetime(2020, 1, 1), datetime(2100, 1, 1)))  # noqa: DTZ001  # UTC below
+def test_a_period_begins_at_most_its_length_ago_and_a_week_on_monday(now: datetime) -> None:
+    now_ns = int(now.replace(tzinfo=UTC).timestamp()) * 10**9
+    starts = {p: date.fromisoformat(period_start(p, now_ns=now_ns)) for p in Period}
+
+    assert starts[Period.DAY] == now.date()
+    assert (starts[Period.WEEK].weekday(), (now.date() - starts[Period.WEEK]).days < 7) == (0, True)
+    assert starts[Period.MONTH] == now.date().replace(day=1)
+
+
+def test_a_secret_is_shown_only_by_reveal() -> None:
+    secret = Secret("canary")
+
+    shown = f"{secret} {secret!r} {[secret]} {StaticAuth(token=secret)}"
+
+    assert "canary" not in shown
+    assert secret.reveal() == "canary"
+
+
+def test_secrets_are_compared_by_their_text() -> None:
+    assert Secret("a") == Secret("a")
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+    assert len({Secret("a"), Secret("a")}) == 1
