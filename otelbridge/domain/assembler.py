@@ -74,12 +74,18 @@ class Assembler:
         self._callers: dict[str, list[UUID]] = {}
         self._deadlines: list[tuple[int, UUID]] = []
         self._active: Counter[tuple[str, str]] = Counter()
+        self._records = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
     def __contains__(self, interception_id: UUID) -> bool:
         return interception_id in self._open
+
+    @property
+    def record_count(self) -> int:
+        """Return the number of records of all open interceptions."""
+        return self._records
 
     def verdict(self, record: Record) -> Verdict:
         """Return what the record means, if its interception was not finalised."""
@@ -100,6 +106,7 @@ class Assembler:
             opened = self._open[key] = _Open()
             heapq.heappush(self._deadlines, (record.received_at_ns + self._max_age_ns, key))
         opened.records[record.identity] = record
+        self._records += 1
         opened.last_ns = max(opened.last_ns, record.received_at_ns)
         was_active = _is_active(opened)
         if isinstance(record, InterceptionStarted):
@@ -170,6 +177,7 @@ class Assembler:
     def forget(self, interception_id: UUID) -> None:
         """Drop an interception."""
         opened = self._open.pop(interception_id)
+        self._records -= len(opened.records)
         if opened.start is not None and _is_active(opened):
             self._count(opened.start, -1)
         for record in opened.records.values():

@@ -7,7 +7,7 @@ all of them have acknowledged it.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.domain.ports import OutboxRow, Signal
 
@@ -33,6 +33,22 @@ class Subscription:
     name: str
     variant: str
     from_beginning: bool = False
+
+
+class Shed(NamedTuple):
+    """The oldest rows of one signal that a destination will not get.
+
+    Attributes:
+        destination: Which destination.
+        signal: Which signal.
+        through: The last of the rows.
+        items: Number of spans or log records in them.
+    """
+
+    destination: str
+    signal: Signal
+    through: int
+    items: int
 
 
 @dataclass(slots=True)
@@ -103,16 +119,13 @@ class OutboxTable:
 
         ``after`` is a row that it has acknowledged, if that is not stored yet.
         """
-        progress = self._destinations[destination]
-        after = max(after, progress.through[signal])
         rows: list[tuple[int, int, int]] = []
-        for mask in self._masks[signal]:
-            if mask >> progress.bit & 1:
-                rows += self._database.execute(
-                    "SELECT seq, items, size FROM outbox"
-                    " WHERE signal = ? AND destinations = ? AND seq > ? ORDER BY seq LIMIT ?",
-                    (signal.value, mask, after, limit),
-                )
+        for mask, through in self._places(destination, signal):
+            rows += self._database.execute(
+                "SELECT seq, items, size FROM outbox"
+                " WHERE signal = ? AND destinations = ? AND seq > ? ORDER BY seq LIMIT ?",
+                (signal.value, mask, max(after, through), limit),
+            )
         rows.sort()
         found: list[OutboxRow] = []
         for seq, items, size in rows[:limit]:
@@ -152,20 +165,42 @@ class OutboxTable:
             ],
         )
 
-    def backlog(self, destination: str, signal: Signal) -> tuple[int, int, int]:
-        """Return rows, bytes and the oldest row's time (0 if none) that wait for a destination."""
-        progress = self._destinations[destination]
-        total = (0, 0, 0)
-        for mask in self._masks[signal]:
-            if mask >> progress.bit & 1:
-                rows, size, oldest = self._database.execute(
-                    "SELECT count(*), coalesce(sum(size), 0), coalesce(min(at_ns), 0) FROM outbox"
+    def oldest_ns(self, destination: str, signal: Signal) -> int | None:
+        """Return when the oldest row was told that waits for a destination; None if none does."""
+        found = [
+            self._database.execute(
+                "SELECT at_ns FROM outbox WHERE signal = ? AND destinations = ? AND seq > ?"
+                " ORDER BY seq LIMIT 1",
+                (signal.value, mask, through),
+            ).fetchone()
+            for mask, through in self._places(destination, signal)
+        ]
+        return min((row[0] for row in found if row), default=None)
+
+    def excess(self, destination: str, *, max_bytes: int) -> list[Shed]:
+        """Return the oldest rows that wait for a destination beyond ``max_bytes``."""
+        rows: list[tuple[int, str, int, int]] = []
+        for signal in self._masks:
+            for mask, through in self._places(destination, signal):
+                rows += self._database.execute(
+                    "SELECT seq, signal, items, size FROM outbox"
                     " WHERE signal = ? AND destinations = ? AND seq > ?",
-                    (signal.value, mask, progress.through[signal]),
-                ).fetchone()
-                ages = [age for age in (total[2], oldest) if age]
-                total = (total[0] + rows, total[1] + size, min(ages, default=0))
-        return total
+                    (signal.value, mask, through),
+                )
+        over = sum(size for *_, size in rows) - max_bytes
+        shed: dict[Signal, Shed] = {}
+        for seq, name, items, size in sorted(rows):
+            if over <= 0:
+                break
+            over -= size
+            before = shed.get(Signal(name), Shed(destination, Signal(name), 0, 0))
+            shed[Signal(name)] = before._replace(through=seq, items=before.items + items)
+        return list(shed.values())
+
+    def total_bytes(self) -> int:
+        """Return the size of everything that waits."""
+        (size,) = self._database.execute("SELECT coalesce(sum(size), 0) FROM outbox").fetchone()
+        return int(size)
 
     def metrics_base(self, destination: str) -> str:
         """Return what the destination acknowledged of the metrics, as it was stored."""
@@ -180,6 +215,12 @@ class OutboxTable:
             "UPDATE destination SET metrics = ? WHERE name = ?",
             [(base, name) for name, base in bases.items()],
         )
+
+    def _places(self, destination: str, signal: Signal) -> list[tuple[int, int]]:
+        """Return where a destination's rows are: masks, and the row it has taken last."""
+        progress = self._destinations[destination]
+        through = progress.through[signal]
+        return [(mask, through) for mask in self._masks[signal] if mask >> progress.bit & 1]
 
     def _delete_taken(
         self, signal: Signal, mask: int, progress: Mapping[tuple[str, Signal], int]

@@ -10,17 +10,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sqlite3
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar
 
 from otelbridge.errors import JournalError, JournalFullError, UnavailableError
 from otelbridge.journal.transaction import Buried
-from otelbridge.recording.recording import Result, Side, Submission
+from otelbridge.recording.recording import JournalStats, Result, Side, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from concurrent.futures import Future
+    from collections.abc import Callable, Mapping
 
     from otelbridge.domain.ports import OutboxRow, Signal
     from otelbridge.errors import CallError
@@ -53,9 +53,13 @@ class GroupCommit:
     Args:
         recording: The use case; called in this object's own thread.
         journal: The journal; closed by `stop`.
+        quotas: How many bytes may wait for each destination, by name.
         clock_ns: The bridge's clock.
         on_failure: Called in the loop once if the disk fails. Nothing can be
             acknowledged any more: the process must end.
+
+    Attributes:
+        stats: The journal, about a second ago.
     """
 
     def __init__(
@@ -63,11 +67,13 @@ class GroupCommit:
         recording: Recording,
         journal: SqliteJournal,
         *,
+        quotas: Mapping[str, int],
         clock_ns: Callable[[], int],
         on_failure: Callable[[JournalError], None],
     ) -> None:
         self._recording = recording
         self._journal = journal
+        self._quotas = quotas
         self._clock_ns = clock_ns
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -81,6 +87,8 @@ class GroupCommit:
         self._readable: dict[Signal, list[asyncio.Event]] = defaultdict(list)
         self._events: dict[tuple[str, Signal], asyncio.Event] = {}
         self._taken: dict[tuple[str, Signal], int] = {}
+        self._upkeep: asyncio.Task[None] | None = None
+        self.stats = JournalStats()
         self._failure: JournalError | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -162,6 +170,8 @@ class GroupCommit:
     async def stop(self) -> None:
         """Commit what waits, close the journal and end the thread."""
         self._timer.cancel()
+        if self._upkeep is not None:
+            await self._upkeep
         await self.flush()
         await self._loop.run_in_executor(self._writer, self._journal.close)
         self._writer.shutdown()
@@ -173,6 +183,18 @@ class GroupCommit:
             event.set()
             self._readable[signal].append(event)
         return event
+
+    async def _keep_up(self) -> None:
+        """Shed what is beyond a quota, forget what is too old, look at the journal."""
+        try:
+            self._hand_in(await self.run(lambda: self._recording.shed(self._quotas)))
+            if self._ticks % _PRUNE_TICKS == 0:
+                await self.run(self._recording.prune)
+            self.stats = await self.run(lambda: self._recording.stats(self._quotas))
+        except (JournalError, sqlite3.Error) as error:
+            logger.error("journal: upkeep failed, trying again: %s", error)
+        finally:
+            self._upkeep = None
 
     def _schedule(self) -> None:
         self._scheduled = True
@@ -235,24 +257,24 @@ class GroupCommit:
         answer = UnavailableError(_REFUSAL)
         for future in futures:
             _answer(future, answer)
-        self._put_back(side)
+        newer, self._side = self._side, side  # kept for the next commit
+        self._hand_in(newer)
         if isinstance(error, JournalError) and not isinstance(error, JournalFullError):
             self._failure = error
             self._on_failure(error)
 
-    def _put_back(self, side: Side) -> None:
-        """Keep for the next commit what nobody waits for."""
-        newer, self._side = self._side, side
-        side.changes.merge(newer.changes)
-        side.progress.update(newer.progress)
-        side.metrics.update(newer.metrics)
-        side.buried.extend(newer.buried)
+    def _hand_in(self, more: Side) -> None:
+        """Add to what will be committed and is waited for by nobody."""
+        self._side.changes.merge(more.changes)
+        self._side.progress.update(more.progress)
+        self._side.metrics.update(more.metrics)
+        self._side.buried.extend(more.buried)
 
     def _tick(self) -> None:
         self._timer = self._loop.call_later(_TICK_S, self._tick)
         self._ticks += 1
-        if self._ticks % _PRUNE_TICKS == 0:
-            self._writer.submit(self._recording.prune).add_done_callback(_report)
+        if self._ticks % _SIDE_TICKS == 0 and self._upkeep is None:
+            self._upkeep = self._loop.create_task(self._keep_up())
         deadline = self._next_deadline_ns
         due = deadline is not None and deadline <= self._clock_ns()
         side = self._side.progress or (self._side and self._ticks % _SIDE_TICKS == 0)
@@ -267,9 +289,3 @@ def _answer(future: asyncio.Future[None], outcome: CallError | None) -> None:
         future.set_result(None)
     else:
         future.set_exception(outcome)
-
-
-def _report(done: Future[None]) -> None:
-    error = done.exception()
-    if error is not None:
-        logger.error("journal: forgetting what is too old failed, trying again: %s", error)

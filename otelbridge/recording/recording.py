@@ -8,11 +8,13 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.domain.assembler import Verdict, tool_calls
 from otelbridge.domain.interception import Closed, labels_of
 from otelbridge.domain.ledger import Changes
+from otelbridge.domain.ports import Signal
 from otelbridge.domain.records import InterceptionStarted
 from otelbridge.errors import AlreadyExistsError
 from otelbridge.journal.entries import Entry
@@ -20,12 +22,12 @@ from otelbridge.journal.transaction import Buried, Finalised, Transaction
 from otelbridge.recording.threads import resolve_thread
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
     from otelbridge.domain.assembler import Assembler
     from otelbridge.domain.ledger import Ledger
-    from otelbridge.domain.ports import Signal, Teller
+    from otelbridge.domain.ports import Teller
     from otelbridge.domain.records import Record, RecordKind
     from otelbridge.domain.spending import Spending
     from otelbridge.errors import CallError
@@ -91,6 +93,23 @@ class Result(NamedTuple):
     outcomes: list[CallError | None]
     told: dict[Signal, int]
     next_deadline_ns: int | None
+
+
+class JournalStats(NamedTuple):
+    """The journal at one moment.
+
+    Attributes:
+        records: Records of open interceptions.
+        bytes: Size of the data in the database.
+        oldest_ns: When the oldest of those records arrived; None without any.
+        waiting_ns: When the oldest row was told that waits for a destination, by
+            destination and signal; only where one waits.
+    """
+
+    records: int = 0
+    bytes: int = 0
+    oldest_ns: int | None = None
+    waiting_ns: Mapping[tuple[str, Signal], int] = MappingProxyType({})
 
 
 @dataclass(slots=True)
@@ -171,6 +190,51 @@ class Recording:
             self._undo(draft)
             raise
         return Result(outcomes, told, self._assembler.next_deadline_ns())
+
+    def shed(self, quotas: Mapping[str, int]) -> Side:
+        """Return what gives up the oldest of what waits for destinations beyond their quotas.
+
+        Args:
+            quotas: How many bytes may wait for each destination, by name.
+        """
+        side = Side()
+        outbox = self._journal.outbox
+        if outbox.total_bytes() <= min(quotas.values(), default=0):
+            return side
+        for name, max_bytes in quotas.items():
+            for shed in outbox.excess(name, max_bytes=max_bytes):
+                side.progress[name, shed.signal] = shed.through
+                side.changes.count(
+                    "otelbridge.delivery.rejected",
+                    name,
+                    shed.signal.value,
+                    "max_bytes",
+                    amount=shed.items,
+                )
+                logger.error(
+                    "destination %s: %d %s were given up: more than %d bytes wait",
+                    name,
+                    shed.items,
+                    shed.signal.value,
+                    max_bytes,
+                )
+        return side
+
+    def stats(self, destinations: Iterable[str]) -> JournalStats:
+        """Return the journal's state."""
+        outbox = self._journal.outbox
+        waiting = {
+            (name, signal): oldest_ns
+            for name in destinations
+            for signal in (Signal.TRACES, Signal.LOGS)
+            if (oldest_ns := outbox.oldest_ns(name, signal)) is not None
+        }
+        return JournalStats(
+            records=self._assembler.record_count,
+            bytes=self._journal.size_bytes(),
+            oldest_ns=self._journal.batches.oldest_ns(),
+            waiting_ns=waiting,
+        )
 
     def prune(self) -> None:
         """Forget what is too old: finalised interceptions, tool calls, daily usage rows."""

@@ -73,6 +73,7 @@ class Fixture:
         self.commit = GroupCommit(
             self.recording,
             self.journal,
+            quotas={"otlp": 10**9},
             clock_ns=self.clock_ns,
             on_failure=self.failures.append,
         )
@@ -199,5 +200,9 @@ async def test_stop_commits_what_waits(bridge: Fixture, tmp_path: Path) -> None:
     assert len(list(again.replay(lambda _: set()))) == 1
     bridge.journal = again
     bridge.commit = GroupCommit(
-        bridge.recording, again, clock_ns=bridge.clock_ns, on_failure=bridge.failures.append
+        bridge.recording,
+        again,
+        quotas={},
+        clock_ns=bridge.clock_ns,
+        on_failure=bridge.failures.append,
     )

@@ -290,3 +290,29 @@ def test_a_clock_that_was_set_back_while_stopped_delays_nothing(bridge: Bridge) 
     bridge.advance(7)
 
     assert [i.id for i in bridge.teller.closed] == [uuid(1)]
+
+
+def test_the_oldest_of_what_waits_beyond_a_quota_is_given_up_and_counted(bridge: Bridge) -> None:
+    for number in range(1, 5):
+        bridge.accept(started(number), ended(number))
+        bridge.advance(7)
+
+    for _ in range(2):
+        bridge.recording.commit([], bridge.recording.shed({"otlp": 3 * 16}))
+
+    rows = bridge.journal.outbox.read("otlp", Signal.TRACES, limit=9, max_bytes=9**9)
+    assert [row.body for row in rows] == [uuid(n).bytes for n in (2, 3, 4)]
+    assert bridge.count("otelbridge.delivery.rejected", "otlp", "traces", "max_bytes") == 1
+
+
+def test_stats_tell_what_waits(bridge: Bridge) -> None:
+    empty = bridge.recording.stats(["otlp"])
+    bridge.accept(started(1), ended(1), started(2))
+    bridge.advance(7)
+
+    stats = bridge.recording.stats(["otlp"])
+
+    assert (empty.records, empty.oldest_ns, dict(empty.waiting_ns)) == (0, None, {})
+    assert (stats.records, stats.oldest_ns) == (1, T0 + 100 * S)
+    assert stats.waiting_ns == {("otlp", Signal.TRACES): T0 + 107 * S}
+    assert stats.bytes > 4096
