@@ -7,8 +7,10 @@ them in. Counts that older gateways send only as metadata are found here too.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from functools import reduce
+from operator import add
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,8 +25,13 @@ _CACHE_WRITE_1H = ("cache_ephemeral_1h_input",)
 _REASONING = ("completion_reasoning", "output_reasoning")
 _AUDIO_INPUT = ("prompt_audio",)
 _AUDIO_OUTPUT = ("completion_audio",)
+_AUDIO = frozenset((*_AUDIO_INPUT, *_AUDIO_OUTPUT))
 _WEB_SEARCH = ("web_search_requests",)
 _TOTAL = ("total_tokens",)  # the sum of others: telling it would count twice
+
+# No request comes near: the largest context has ten million tokens.
+_MAX_COUNT = 10**9
+_NO_EXTRA: Mapping[str, int | float] = MappingProxyType({})
 
 #: Metadata keys of token records that are told as usage and not as metadata.
 USAGE_KEYS = frozenset(
@@ -42,8 +49,7 @@ USAGE_KEYS = frozenset(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(NamedTuple):
     """Tokens of one record, or the sum over several; no count is negative.
 
     Attributes:
@@ -75,7 +81,38 @@ class Usage:
     web_searches: int = 0
     has_modality: bool = False
     inconsistent: bool = False
-    extra: Mapping[str, int | float] = field(default_factory=dict)
+    extra: Mapping[str, int | float] = _NO_EXTRA
+
+
+# Fields of `Usage` before this one are counts, which add up.
+_COUNTS = Usage._fields.index("has_modality")
+
+
+class _Told(NamedTuple):
+    """Counts that stand in a record's metadata, with their sign.
+
+    Attributes:
+        read: See `Usage.cache_read`.
+        write: See `Usage.cache_write`.
+        write_5m: See `Usage.cache_write_5m`.
+        write_1h: See `Usage.cache_write_1h`.
+        reasoning: See `Usage.reasoning`.
+        audio_input: See `Usage.audio_input`.
+        audio_output: See `Usage.audio_output`.
+        web_searches: See `Usage.web_searches`.
+    """
+
+    read: int = 0
+    write: int = 0
+    write_5m: int = 0
+    write_1h: int = 0
+    reasoning: int = 0
+    audio_input: int = 0
+    audio_output: int = 0
+    web_searches: int = 0
+
+
+_NOTHING = _Told()
 
 
 def usage_of(record: TokensUsed) -> Usage:
@@ -84,56 +121,58 @@ def usage_of(record: TokensUsed) -> Usage:
     A typed cache field counts if it is not zero, else the metadata; never
     both. Parts are added with their sign, so that a gateway's negative
     "uncached" count still gives the provider's own input; what remains
-    negative is booked as 0 and flagged.
+    negative is booked as 0 and flagged. So is a count that no request can
+    have: it is cut to 10^9, or a few of them would overflow the ledger.
     """
     metadata = record.metadata
-    read = record.cache_read_input_tokens or _first(metadata, _CACHE_READ)
-    write = record.cache_write_input_tokens or _first(metadata, _CACHE_WRITE)
-    reasoning = _first(metadata, _REASONING)
-    audio = (_first(metadata, _AUDIO_INPUT), _first(metadata, _AUDIO_OUTPUT))
+    told = _told(metadata) if metadata else _NOTHING
+    read = record.cache_read_input_tokens or told.read
+    write = record.cache_write_input_tokens or told.write
     total = record.input_tokens + read + write
     output = record.output_tokens
-    negative = min(record.input_tokens, output, read, write, reasoning, *audio) < 0
-    return Usage(
-        input_tokens=max(0, total),
-        output_tokens=max(0, output),
-        cache_read=max(0, read),
-        cache_write=max(0, write),
-        cache_write_5m=max(0, _first(metadata, _CACHE_WRITE_5M)),
-        cache_write_1h=max(0, _first(metadata, _CACHE_WRITE_1H)),
-        reasoning=max(0, reasoning),
-        audio_input=max(0, audio[0]),
-        audio_output=max(0, audio[1]),
-        web_searches=max(0, _first(metadata, _WEB_SEARCH)),
-        has_modality=any(key in metadata for key in (*_AUDIO_INPUT, *_AUDIO_OUTPUT)),
-        inconsistent=negative or read + write > total or reasoning > output,
-        extra=_extra(metadata) if metadata else {},
-    )
+    counts: tuple[int, ...] = (total, output, read, write, *told[2:])
+    smallest = min(record.input_tokens, *counts)
+    inconsistent = smallest < 0 or read + write > total or told.reasoning > output
+    if smallest < 0 or max(counts) > _MAX_COUNT:
+        inconsistent = True
+        counts = tuple(min(max(0, count), _MAX_COUNT) for count in counts)
+    has_modality = bool(metadata) and not metadata.keys().isdisjoint(_AUDIO)
+    extra = _extra(metadata) if metadata else _NO_EXTRA
+    return Usage._make((*counts, has_modality, inconsistent, extra))
 
 
 def total_usage(usages: Iterable[Usage]) -> Usage:
-    """Return the sum of several records' usage."""
+    """Return the sum of several records' usage; nothing was used if there are none."""
     parts = list(usages)
-    if len(parts) == 1:
-        return parts[0]
-    extra: dict[str, int | float] = {}
-    for part in parts:
-        for key, value in part.extra.items():
+    return reduce(_plus, parts) if parts else Usage()
+
+
+def _plus(first: Usage, second: Usage) -> Usage:
+    extra = first.extra
+    if second.extra:
+        extra = dict(extra)
+        for key, value in second.extra.items():
             extra[key] = extra.get(key, 0) + value
-    return Usage(
-        input_tokens=sum(part.input_tokens for part in parts),
-        output_tokens=sum(part.output_tokens for part in parts),
-        cache_read=sum(part.cache_read for part in parts),
-        cache_write=sum(part.cache_write for part in parts),
-        cache_write_5m=sum(part.cache_write_5m for part in parts),
-        cache_write_1h=sum(part.cache_write_1h for part in parts),
-        reasoning=sum(part.reasoning for part in parts),
-        audio_input=sum(part.audio_input for part in parts),
-        audio_output=sum(part.audio_output for part in parts),
-        web_searches=sum(part.web_searches for part in parts),
-        has_modality=any(part.has_modality for part in parts),
-        inconsistent=any(part.inconsistent for part in parts),
-        extra=extra,
+    return Usage._make(
+        (
+            *map(add, first[:_COUNTS], second),
+            first.has_modality or second.has_modality,
+            first.inconsistent or second.inconsistent,
+            extra,
+        )
+    )
+
+
+def _told(metadata: Mapping[str, MetadataValue]) -> _Told:
+    return _Told(
+        read=_first(metadata, _CACHE_READ),
+        write=_first(metadata, _CACHE_WRITE),
+        write_5m=_first(metadata, _CACHE_WRITE_5M),
+        write_1h=_first(metadata, _CACHE_WRITE_1H),
+        reasoning=_first(metadata, _REASONING),
+        audio_input=_first(metadata, _AUDIO_INPUT),
+        audio_output=_first(metadata, _AUDIO_OUTPUT),
+        web_searches=_first(metadata, _WEB_SEARCH),
     )
 
 

@@ -56,12 +56,18 @@ def sha256(text: str) -> bytes:
 
 def snapshot(*, status: Status = Status.ACTIVE, expires_at_ns: int | None = None) -> Snapshot:
     user = User(id=UUID(int=1), name="alice", status=status)
-    key = Key(
-        id="K" * 10, user=user, secret_sha256=sha256(SECRET), expires_at_ns=expires_at_ns
-    )
+    key = Key(id="K" * 10, user=user, secret_sha256=sha256(SECRET), expires_at_ns=expires_at_ns)
     return Snapshot(users={user.id: user}, keys={key.id: key})
 
 
+VALID = snapshot()
+EXPIRED = snapshot(expires_at_ns=NOW_NS)
+DELETED = snapshot(status=Status.DELETED)
+GATEWAYS = Snapshot(
+    gateways={
+        sha256("gateway key"): Gateway(name="eu-1", key_sha256=sha256("gateway key")),
+    }
+)
 RIGHT = f"{'K' * 10}-{SECRET}"
 WRONG = f"{'K' * 10}-{'w' * 22}"
 UNKNOWN = f"{'U' * 10}-{SECRET}"
@@ -91,23 +97,23 @@ def test_a_right_key_tells_its_owner() -> None:
 )
 def test_a_malformed_key_is_invalid(key: str) -> None:
     with pytest.raises(UnauthenticatedError, match=r"\Ainvalid key\Z"):
-        authorise(snapshot(), key, now_ns=NOW_NS)
+        authorise(VALID, key, now_ns=NOW_NS)
 
 
 def test_a_key_with_an_unknown_id_is_unknown() -> None:
     with pytest.raises(UnauthenticatedError, match=r"\Aunknown key\Z"):
-        authorise(snapshot(), UNKNOWN, now_ns=NOW_NS)
+        authorise(VALID, UNKNOWN, now_ns=NOW_NS)
 
 
 @pytest.mark.parametrize("key", [RIGHT, WRONG])
 def test_a_key_is_expired_from_its_end_on_before_its_secret_is_judged(key: str) -> None:
     with pytest.raises(UnauthenticatedError, match=r"\Aexpired\Z"):
-        authorise(snapshot(expires_at_ns=NOW_NS), key, now_ns=NOW_NS)
+        authorise(EXPIRED, key, now_ns=NOW_NS)
 
 
 def test_a_wrong_secret_is_invalid_before_the_owner_is_judged() -> None:
     with pytest.raises(UnauthenticatedError, match=r"\Ainvalid key\Z"):
-        authorise(snapshot(status=Status.DELETED), WRONG, now_ns=NOW_NS)
+        authorise(DELETED, WRONG, now_ns=NOW_NS)
 
 
 @pytest.mark.parametrize(("status", "text"), STATES.items())
@@ -121,15 +127,15 @@ def test_every_state_but_active_is_denied() -> None:
 
 
 def test_a_key_named_by_its_id_needs_no_secret() -> None:
-    assert authorise_id(snapshot(), "K" * 10, now_ns=NOW_NS).user.name == "alice"
+    assert authorise_id(VALID, "K" * 10, now_ns=NOW_NS).user.name == "alice"
 
 
 @pytest.mark.parametrize(
     ("given_snapshot", "key_id", "error", "text"),
     [
-        (snapshot(), "U" * 10, UnauthenticatedError, "unknown key"),
-        (snapshot(), RIGHT, UnauthenticatedError, "unknown key"),
-        (snapshot(expires_at_ns=NOW_NS), "K" * 10, UnauthenticatedError, "expired"),
+        (VALID, "U" * 10, UnauthenticatedError, "unknown key"),
+        (VALID, RIGHT, UnauthenticatedError, "unknown key"),
+        (EXPIRED, "K" * 10, UnauthenticatedError, "expired"),
         (snapshot(status=Status.SYSTEM), "K" * 10, PermissionDeniedError, "system user"),
     ],
 )
@@ -143,7 +149,7 @@ def test_a_key_named_by_its_id_is_judged_like_any_other(
 @given(key=st.text() | st.from_regex(r"[^-]{10}-[^-]{22}", fullmatch=True))
 def test_any_other_text_is_refused_as_invalid_or_unknown(key: str) -> None:
     with pytest.raises(UnauthenticatedError, match=r"\A(invalid|unknown) key\Z"):
-        authorise(snapshot(), key, now_ns=NOW_NS)
+        authorise(VALID, key, now_ns=NOW_NS)
 
 
 def native_calls(action: Callable[[], object]) -> Counter[str]:
@@ -168,35 +174,23 @@ def native_calls(action: Callable[[], object]) -> Counter[str]:
 @pytest.mark.parametrize(
     "attempt",
     [
-        lambda: authorise(snapshot(), RIGHT, now_ns=NOW_NS),
-        lambda: authorise(snapshot(), WRONG, now_ns=NOW_NS),
-        lambda: authorise(snapshot(), UNKNOWN, now_ns=NOW_NS),
-        lambda: authorise(snapshot(), "nonsense", now_ns=NOW_NS),
-        lambda: authorise(snapshot(), "n" * 1_000_000, now_ns=NOW_NS),
-        lambda: authorise(snapshot(expires_at_ns=0), WRONG, now_ns=NOW_NS),
-        lambda: authorise(snapshot(status=Status.DELETED), RIGHT, now_ns=NOW_NS),
-        lambda: authorise_id(snapshot(), "K" * 10, now_ns=NOW_NS),
-        lambda: authorise_id(snapshot(), "U" * 10, now_ns=NOW_NS),
-        lambda: gateway_of(snapshot(), "nobody's"),
+        lambda: authorise(VALID, RIGHT, now_ns=NOW_NS),
+        lambda: authorise(VALID, WRONG, now_ns=NOW_NS),
+        lambda: authorise(VALID, UNKNOWN, now_ns=NOW_NS),
+        lambda: authorise(VALID, "nonsense", now_ns=NOW_NS),
+        lambda: authorise(EXPIRED, WRONG, now_ns=NOW_NS),
+        lambda: authorise(DELETED, RIGHT, now_ns=NOW_NS),
+        lambda: authorise_id(VALID, "K" * 10, now_ns=NOW_NS),
+        lambda: authorise_id(VALID, "U" * 10, now_ns=NOW_NS),
+        lambda: gateway_of(GATEWAYS, "nobody's"),
         lambda: gateway_of(GATEWAYS, "gateway key"),
     ],
 )
 def test_every_path_hashes_and_compares_exactly_once(attempt: Callable[[], object]) -> None:
-    snapshot()  # the setup hashes once itself; what it costs is known
-    setup = native_calls(snapshot)
-
     calls = native_calls(attempt)
 
-    built_one = calls["openssl_sha256"] - setup["openssl_sha256"] == 1
-    assert calls["openssl_sha256"] == 1 or built_one
+    assert calls["openssl_sha256"] == 1
     assert calls["compare_digest"] + calls["_compare_digest"] == 1
-
-
-GATEWAYS = Snapshot(
-    gateways={
-        sha256("gateway key"): Gateway(name="eu-1", key_sha256=sha256("gateway key")),
-    }
-)
 
 
 def test_a_gateway_is_known_by_its_key() -> None:
@@ -258,14 +252,14 @@ def spent(**nanos_by_day: int) -> Spending:
 
 
 @pytest.mark.parametrize(("nanos", "expected"), [(0, False), (999, False), (1000, True)])
-def test_a_budget_is_exceeded_as_soon_as_its_limit_is_spent(nanos: int, expected: bool) -> None:  # noqa: FBT001  # a column
+def test_a_budget_is_exceeded_as_soon_as_its_limit_is_spent(nanos: int, expected: bool) -> None:
     assert is_exceeded(OWN, spent(_2027_01_15=nanos), ALICE.id, now_ns=NOW_NS) is expected
 
 
 @pytest.mark.parametrize(
     ("period", "expected"), [(Period.DAY, False), (Period.WEEK, True), (Period.MONTH, True)]
 )
-def test_only_what_was_spent_in_the_period_counts(period: Period, expected: bool) -> None:  # noqa: FBT001  # a column
+def test_only_what_was_spent_in_the_period_counts(period: Period, expected: bool) -> None:
     budget = Budget(limit_micros=1, period=period)
 
     assert is_exceeded(budget, spent(_2027_01_14=1000), ALICE.id, now_ns=NOW_NS) is expected

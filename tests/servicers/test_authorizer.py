@@ -1,0 +1,195 @@
+"""The Authorizer service, from a store file to the exact texts of the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import pytest
+
+from otelbridge.domain.ledger import UsageKey, UsageTotals
+from otelbridge.domain.spending import Spending
+from otelbridge.errors import (
+    CallError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from otelbridge.proto import aibridged_pb2 as pb
+from otelbridge.servicers.authorizer import AuthorizerServicer
+from otelbridge.servicers.methods import Call
+from tests.store.files import ALICE, ALICE_KEY, BOB, KEYS, PEOPLE, open_store, sha256
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+S = 1_000_000_000
+EXPIRY_NS = 1_798_761_600 * S  # 2027-01-01T00:00:00Z, when Alice's key ends
+NOW_NS = EXPIRY_NS - 1  # on Thursday, 2026-12-31
+LOCAL = Call(raw=b"")
+TRUSTED = Call(raw=b"", gateway="eu-1", trusted=True)
+UNKNOWN_KEY = f"unknown123-{'S' * 22}"
+WRONG_KEY = f"aliceKey01-{'W' * 22}"
+
+
+def authorizer(
+    directory: Path, *, text: str = PEOPLE + KEYS, now_ns: int = NOW_NS
+) -> AuthorizerServicer:
+    return AuthorizerServicer(open_store(directory, text), spending(), clock_ns=lambda: now_ns)
+
+
+def spending() -> Spending:
+    """Return what Alice spent: 2 USD last month, 3 USD on Monday, 4 USD today."""
+    spent = Spending()
+    for day, usd in (("2026-11-30", 2), ("2026-12-28", 3), ("2026-12-31", 4)):
+        key = UsageKey(day, UUID(ALICE), "anthropic", "m", "c")
+        spent.apply([(key, UsageTotals(cost_nanos=usd * S))])
+    return spent
+
+
+def with_status(status: str) -> str:
+    return PEOPLE.replace('name = "alice"', f'name = "alice"\nstatus = "{status}"') + KEYS
+
+
+async def test_a_right_key_is_answered_with_its_owner(tmp_path: Path) -> None:
+    response = await authorizer(tmp_path).IsAuthorized(pb.IsAuthorizedRequest(key=ALICE_KEY), LOCAL)
+
+    assert response == pb.IsAuthorizedResponse(
+        owner_id=ALICE, api_key_id="aliceKey01", username="alice"
+    )
+
+
+async def test_a_trusted_caller_may_name_a_key_by_its_id(tmp_path: Path) -> None:
+    request = pb.IsAuthorizedRequest(key_id="aliceKey01")
+
+    response = await authorizer(tmp_path).IsAuthorized(request, TRUSTED)
+
+    assert (response.owner_id, response.username) == (ALICE, "alice")
+
+
+@pytest.mark.parametrize("key_id", ["aliceKey01", "unknown123", "x"])
+async def test_any_other_caller_is_told_nothing_of_a_key_named_by_its_id(
+    tmp_path: Path, key_id: str
+) -> None:
+    with pytest.raises(UnauthenticatedError, match=r"\Aa valid gateway key is required\Z"):
+        await authorizer(tmp_path).IsAuthorized(pb.IsAuthorizedRequest(key_id=key_id), LOCAL)
+
+
+AMBIGUOUS = "both key and key_id set; exactly one required"
+
+
+@pytest.mark.parametrize(
+    ("request_", "call", "error", "text"),
+    [
+        ({"key": ALICE_KEY, "key_id": "x"}, TRUSTED, InvalidRequestError, AMBIGUOUS),
+        ({"key": "x", "key_id": "aliceKey01"}, LOCAL, InvalidRequestError, AMBIGUOUS),
+        ({}, LOCAL, UnauthenticatedError, "invalid key"),
+        ({"key": "nonsense"}, LOCAL, UnauthenticatedError, "invalid key"),
+        ({"key": UNKNOWN_KEY}, LOCAL, UnauthenticatedError, "unknown key"),
+        ({"key": WRONG_KEY}, LOCAL, UnauthenticatedError, "invalid key"),
+        ({"key_id": "unknown123"}, TRUSTED, UnauthenticatedError, "unknown key"),
+    ],
+)
+async def test_a_key_that_is_not_accepted_is_told_why(
+    tmp_path: Path, request_: dict[str, str], call: Call, error: type[CallError], text: str
+) -> None:
+    with pytest.raises(error) as caught:
+        await authorizer(tmp_path).IsAuthorized(pb.IsAuthorizedRequest(**request_), call)
+
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("request_", [{"key": ALICE_KEY}, {"key_id": "aliceKey01"}])
+async def test_a_key_ends_at_its_expiry(tmp_path: Path, request_: dict[str, str]) -> None:
+    servicer = authorizer(tmp_path, now_ns=EXPIRY_NS)
+
+    with pytest.raises(UnauthenticatedError, match=r"\Aexpired\Z"):
+        await servicer.IsAuthorized(pb.IsAuthorizedRequest(**request_), TRUSTED)
+
+
+@pytest.mark.parametrize("request_", [{"key": ALICE_KEY}, {"key_id": "aliceKey01"}])
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        ("deleted", "deleted user"),
+        ("suspended", "inactive user"),
+        ("dormant", "inactive user"),
+        ("system", "system user"),
+    ],
+)
+async def test_a_right_key_of_a_user_who_may_not_call_is_denied(
+    tmp_path: Path, request_: dict[str, str], status: str, text: str
+) -> None:
+    servicer = authorizer(tmp_path, text=with_status(status))
+
+    with pytest.raises(PermissionDeniedError, match=rf"\A{text}\Z"):
+        await servicer.IsAuthorized(pb.IsAuthorizedRequest(**request_), TRUSTED)
+
+
+@pytest.mark.parametrize("key", [ALICE_KEY, WRONG_KEY, UNKNOWN_KEY, f"{ALICE_KEY}x"])
+async def test_no_error_repeats_a_key_or_its_hash(tmp_path: Path, key: str) -> None:
+    servicer = authorizer(tmp_path, text=with_status("deleted"))
+
+    with pytest.raises(CallError) as caught:
+        await servicer.IsAuthorized(pb.IsAuthorizedRequest(key=key), LOCAL)
+
+    shown = f"{caught.value!r} {caught.value}"
+    assert not any(part in shown for part in (*key.split("-"), sha256("S" * 22)))
+
+
+def budget(period: str, *, user: str = "*", limit: str = "7") -> str:
+    return f'\n[[budget]]\nuser = "{user}"\nlimit_usd = "{limit}"\nperiod = "{period}"\n'
+
+
+@pytest.mark.parametrize(
+    ("budgets", "user_id", "expected"),
+    [
+        # Alice spent 4 USD today, 7 this week and this month.
+        (budget("day"), ALICE, (False, 7_000_000)),
+        (budget("week"), ALICE, (True, 7_000_000)),
+        (budget("month"), ALICE, (True, 7_000_000)),
+        (budget("month", limit="7.000001"), ALICE, (False, 7_000_001)),
+        (budget("month") + budget("month", user="alice", limit="8"), ALICE, (False, 8_000_000)),
+        (
+            budget("month", limit="8") + budget("day", user="alice", limit="4"),
+            ALICE,
+            (True, 4 * 10**6),
+        ),
+        (budget("month"), ALICE.upper(), (True, 7_000_000)),
+        (budget("month"), BOB, (False, 7_000_000)),
+        (budget("month", limit="0"), BOB, (True, 0)),
+        (budget("month", user="bob"), ALICE, (False, None)),
+        ("", ALICE, (False, None)),
+        (budget("month"), "00000000-0000-0000-0000-000000000009", (False, None)),
+        (budget("month"), "00000000-0000-0000-0000-000000000000", (False, None)),
+    ],
+)
+async def test_a_budget_is_exceeded_when_the_periods_spend_has_reached_its_limit(
+    tmp_path: Path, budgets: str, user_id: str, expected: tuple[bool, int | None]
+) -> None:
+    servicer = authorizer(tmp_path, text=PEOPLE + budgets)
+
+    response = await servicer.IsBudgetExceeded(pb.IsBudgetExceededRequest(user_id=user_id), LOCAL)
+
+    has_limit = response.HasField("spend_limit_micros")
+    limit = response.spend_limit_micros if has_limit else None
+    assert (response.exceeded, limit) == expected
+
+
+@pytest.mark.parametrize(
+    ("user_id", "text"),
+    [
+        ("", 'invalid user_id "": not a UUID'),
+        ("alice\n", r'invalid user_id "alice\x0a": not a UUID'),
+        ("x" * 100, f'invalid user_id "{"x" * 64}": not a UUID'),
+    ],
+)
+async def test_a_user_id_that_is_no_uuid_is_named_escaped_and_cut(
+    tmp_path: Path, user_id: str, text: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await authorizer(tmp_path).IsBudgetExceeded(
+            pb.IsBudgetExceededRequest(user_id=user_id), LOCAL
+        )
+
+    assert str(caught.value) == text
