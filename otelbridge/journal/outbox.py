@@ -26,12 +26,14 @@ class Subscription:
     Attributes:
         name: Its identity.
         variant: What it is told, as text: destinations with the same share rows.
+        signals: What it takes.
         from_beginning: Whether it also gets what is still kept for others of
             its variant when it is new.
     """
 
     name: str
     variant: str
+    signals: frozenset[str] = frozenset(Signal)
     from_beginning: bool = False
 
 
@@ -93,7 +95,13 @@ class OutboxTable:
                 number = next(n for n in range(len(taken) + 1) if n not in taken)
                 taken.add(number)
                 self._add(number, subscription)
-        return self._load()
+        self._load()
+        for subscription in subscriptions:
+            bit = 1 << self._destinations[subscription.name].bit
+            for signal in {Signal.TRACES, Signal.LOGS} - subscription.signals:
+                self._release(bit, signal)
+        self._find_masks()
+        return {name: progress.bit for name, progress in self._destinations.items()}
 
     def insert(self, items: Iterable[OutboxItem], *, now_ns: int) -> dict[Signal, int]:
         """Insert rows; return the last one by signal. `inserted` must follow the commit."""
@@ -142,7 +150,7 @@ class OutboxTable:
         """Store how far destinations have taken the outbox and delete what all have taken."""
         for (name, signal), through in progress.items():
             self._database.execute(
-                f"UPDATE destination SET {signal.value} = ? WHERE name = ?",
+                f"UPDATE destination SET {signal.value} = max({signal.value}, ?) WHERE name = ?",
                 (through, name),
             )
         for signal in {signal for _, signal in progress}:
@@ -152,7 +160,8 @@ class OutboxTable:
     def advanced(self, progress: Mapping[tuple[str, Signal], int]) -> None:
         """Note that `advance` has been committed."""
         for (name, signal), through in progress.items():
-            self._destinations[name].through[signal] = through
+            taken = self._destinations[name].through
+            taken[signal] = max(taken[signal], through)
 
     def bury(self, buried: Iterable[Buried], *, now_ns: int) -> None:
         """Keep what a destination refused for good."""
@@ -240,7 +249,16 @@ class OutboxTable:
 
     def _remove(self, number: int) -> None:
         self._database.execute("DELETE FROM destination WHERE id = ?", (number,))
-        self._database.execute("UPDATE outbox SET destinations = destinations & ~?", (1 << number,))
+        for signal in (Signal.TRACES, Signal.LOGS):
+            self._release(1 << number, signal)
+
+    def _release(self, bit: int, signal: Signal) -> None:
+        """Let rows go that a destination will never take."""
+        self._database.execute(
+            "UPDATE outbox SET destinations = destinations & ~?"
+            " WHERE signal = ? AND destinations & ?",
+            (bit, signal.value, bit),
+        )
         self._database.execute("DELETE FROM outbox WHERE destinations = 0")
 
     def _add(self, number: int, subscription: Subscription) -> None:
@@ -260,14 +278,15 @@ class OutboxTable:
             (number, subscription.name, subscription.variant, through, through),
         )
 
-    def _load(self) -> dict[str, int]:
+    def _load(self) -> None:
         rows = self._database.execute("SELECT id, name, traces, logs FROM destination").fetchall()
         self._destinations = {
             name: _Progress(number, {Signal.TRACES: traces, Signal.LOGS: logs})
             for number, name, traces, logs in rows
         }
+
+    def _find_masks(self) -> None:
         rows = self._database.execute("SELECT DISTINCT signal, destinations FROM outbox").fetchall()
         for signal, mask in rows:
             self._masks[Signal(signal)].add(mask)
             self._delete_taken(Signal(signal), mask, {})
-        return {name: progress.bit for name, progress in self._destinations.items()}

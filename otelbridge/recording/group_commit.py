@@ -266,7 +266,8 @@ class GroupCommit:
     def _hand_in(self, more: Side) -> None:
         """Add to what will be committed and is waited for by nobody."""
         self._side.changes.merge(more.changes)
-        self._side.progress.update(more.progress)
+        for lane, through in more.progress.items():
+            self._side.progress[lane] = max(through, self._side.progress.get(lane, 0))
         self._side.metrics.update(more.metrics)
         self._side.buried.extend(more.buried)
 

@@ -189,6 +189,7 @@ class Recording:
         except BaseException:
             self._undo(draft)
             raise
+        self._apply(draft)
         return Result(outcomes, told, self._assembler.next_deadline_ns())
 
     def shed(self, quotas: Mapping[str, int]) -> Side:
@@ -341,14 +342,17 @@ class Recording:
         transaction.admitted = draft.changes.admitted
         if not transaction:
             return {}
-        told = self._journal.commit(transaction, now_ns=draft.now_ns)
+        return self._journal.commit(transaction, now_ns=draft.now_ns)
+
+    def _apply(self, draft: _Draft) -> None:
+        """Let memory follow the commit."""
+        transaction = draft.transaction
         self._ledger.apply(transaction.series)
         self._spending.apply(transaction.usage.items())
         self._teller.committed(draft.changes)
         self._users.update(transaction.users)
         for finalised in transaction.finalised:
             self._assembler.forget(finalised.closed.id)
-        return told
 
     def _undo(self, draft: _Draft) -> None:
         for record in reversed(draft.added):

@@ -238,6 +238,18 @@ def test_a_destination_that_was_removed_loses_its_progress_and_holds_nothing_bac
     assert rows == (0,)
 
 
+def test_a_destination_that_takes_a_signal_no_more_holds_nothing_back(
+    journal: SqliteJournal,
+) -> None:
+    subscribe(journal, "a")
+    tell(journal, b"1")
+
+    journal.subscribe([Subscription(name="a", variant="v", signals=frozenset({"logs"}))])
+
+    assert pending(journal, "a") == []
+    assert journal.outbox.total_bytes() == 0
+
+
 @pytest.mark.parametrize(("start", "found"), [(False, []), (True, [b"1"])])
 def test_a_new_destination_starts_now_or_with_what_is_kept(
     journal: SqliteJournal, start: bool, found: list[bytes]

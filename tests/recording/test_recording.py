@@ -185,7 +185,7 @@ def test_a_follow_up_finds_its_parent_whichever_record_comes_first(
     order: list[int], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     bridge = Bridge(tmp_path_factory.mktemp("thread") / "journal.db")
-    parts = [
+    parts: list[list[Record]] = [
         [started(1), ended(1)],
         [tool(1, call="toolu_9")],
         [started(2, correlating_tool_call_id="toolu_9"), ended(2)],

@@ -1,0 +1,1 @@
+"""OTLP destinations that know what was acknowledged, and the Prometheus exposition."""

@@ -1,0 +1,125 @@
+"""What is observed when metrics are read, and what readiness says."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from otelbridge.delivery.series import Observation
+from otelbridge.telemetry import instruments as ins
+from otelbridge.telemetry.providers import ProviderNames
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from otelbridge.config import Config
+    from otelbridge.domain.assembler import Assembler
+    from otelbridge.recording import GroupCommit, JournalStats
+    from otelbridge.server.core import Core
+    from otelbridge.telemetry.labels import Labels
+
+_NS = 1_000_000_000
+
+
+class Observer:
+    """Reads what is not in the ledger.
+
+    Args:
+        assembler: Open interceptions.
+        commits: Knows the journal's state.
+        labels: Admits values as labels.
+        providers: Names providers.
+        lanes: Destinations and the signals that they take from the outbox.
+        clock_ns: The bridge's clock.
+    """
+
+    def __init__(
+        self,
+        assembler: Assembler,
+        commits: GroupCommit,
+        labels: Labels,
+        providers: ProviderNames,
+        *,
+        lanes: Iterable[tuple[str, str]],
+        clock_ns: Callable[[], int],
+    ) -> None:
+        self._assembler = assembler
+        self._commits = commits
+        self._labels = labels
+        self._providers = providers
+        self._lanes = tuple(lanes)
+        self._clock_ns = clock_ns
+
+    @classmethod
+    def of(cls, config: Config, core: Core, *, clock_ns: Callable[[], int]) -> Observer:
+        """Return an observer of the core."""
+        return cls(
+            core.assembler,
+            core.commits,
+            core.labels,
+            ProviderNames(config.telemetry.providers),
+            lanes=[
+                (each.name, signal)
+                for each in config.destination
+                for signal in each.signals
+                if signal != "metrics"
+            ],
+            clock_ns=clock_ns,
+        )
+
+    def __call__(self) -> list[Observation]:
+        """Return every observed value."""
+        now_ns = self._clock_ns()
+        stats = self._commits.stats
+        waiting = {(name, signal.value): at for (name, signal), at in stats.waiting_ns.items()}
+        return [
+            *self._active(),
+            Observation("otelbridge.journal.records", (), stats.records),
+            Observation("otelbridge.journal.bytes", (), stats.bytes),
+            Observation("otelbridge.journal.oldest_age", (), _age_s(_oldest(stats), now_ns)),
+            *(
+                Observation("otelbridge.delivery.lag", lane, _age_s(waiting.get(lane), now_ns))
+                for lane in self._lanes
+            ),
+        ]
+
+    def _active(self) -> list[Observation]:
+        """Return the open interceptions; 0 without any, so that a graph does not break off."""
+        found: Counter[tuple[str, str]] = Counter()
+        for (provider, model), count in self._assembler.active().items():
+            name = self._providers.name(provider, model)
+            labels = ("gen_ai.provider.name", name), ("gen_ai.request.model", model)
+            found[tuple(self._labels.known(*label) for label in labels)] += count  # type: ignore[index]  # a pair
+        if not found:
+            found["", ""] = 0
+        return [Observation(ins.ACTIVE, labels, count) for labels, count in found.items()]
+
+
+def readiness(
+    state: str, *, can_commit: bool, destinations: Mapping[str, str | None]
+) -> tuple[bool, dict[str, object]]:
+    """Return whether calls are taken, and what is told about it.
+
+    A failing destination is named and changes nothing else: an outage of
+    observability must not become one of the LLM requests.
+
+    Args:
+        state: ``starting``, ``ready`` or ``draining``.
+        can_commit: Whether the journal's last commit succeeded.
+        destinations: What is wrong with each destination; None if nothing is.
+    """
+    if state == "ready" and not can_commit:
+        state = "the journal cannot commit"
+    failing = {name: error for name, error in destinations.items() if error is not None}
+    return state == "ready", {"status": state, "failing_destinations": failing}
+
+
+def _oldest(stats: JournalStats) -> int | None:
+    found = [*stats.waiting_ns.values()]
+    if stats.oldest_ns is not None:
+        found.append(stats.oldest_ns)
+    return min(found, default=None)
+
+
+def _age_s(since_ns: int | None, now_ns: int) -> float:
+    return 0.0 if since_ns is None else max(0, now_ns - since_ns) / _NS

@@ -1,0 +1,239 @@
+"""The server: built, started and stopped in the order in which the data flows."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import AsyncExitStack
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from otelbridge.clock import SteadyClock
+from otelbridge.config import is_loopback
+from otelbridge.delivery.delivery import Delivery
+from otelbridge.delivery.prometheus import Exposition
+from otelbridge.delivery.resource import build_resource
+from otelbridge.delivery.sources import MetricSources
+from otelbridge.server.core import open_core
+from otelbridge.server.metering import CallMeter
+from otelbridge.server.observing import Observer, readiness
+from otelbridge.servicers.authorizer import AuthorizerServicer
+from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
+from otelbridge.servicers.methods import method_table
+from otelbridge.servicers.provider_configurator import ProviderConfiguratorServicer
+from otelbridge.servicers.recorder import RecorderServicer
+from otelbridge.store import Store
+from otelbridge.telemetry.instruments import INSTRUMENTS
+from otelbridge.transports.access import Door
+from otelbridge.transports.certificates import CertificateFiles
+from otelbridge.transports.control import ControlServer, control_path
+from otelbridge.transports.grpc_server import GrpcServer
+from otelbridge.transports.http_app import build_app
+from otelbridge.transports.http_server import HttpServer
+from otelbridge.transports.sockets import bind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from opentelemetry.sdk.resources import Resource  # noqa: TID251  # passed on, not used
+
+    from otelbridge.config import Config, DestinationConfig
+    from otelbridge.errors import JournalError
+    from otelbridge.server.core import Core
+    from otelbridge.servicers.methods import Method
+
+logger = logging.getLogger(__name__)
+
+_VERSION = version("otelbridge")
+
+
+class Server:
+    """A bridge.
+
+    Args:
+        config: The settings, with absolute paths.
+        environ: Where the store's secrets and OTEL_* variables are read from.
+
+    Attributes:
+        addresses: Where it listens, by name, once it has started.
+    """
+
+    def __init__(self, config: Config, *, environ: Mapping[str, str]) -> None:
+        self._config = config
+        self._environ = environ
+        self._clock_ns = SteadyClock()
+        self._state = "starting"
+        self._failed = asyncio.Event()
+        self._drained_at_s = 0.0
+        # What was started, to be stopped in reverse order.
+        self._started = AsyncExitStack()
+        self.addresses: dict[str, str] = {}
+
+    @property
+    def destinations(self) -> list[tuple[str, str, str]]:
+        """Return name, protocol and endpoint of every destination."""
+        return [
+            (each.name, each.protocol, each.endpoint or _endpoints(each))
+            for each in self._config.destination
+        ]
+
+    async def start(self) -> None:
+        """Build everything and listen.
+
+        Raises:
+            ConfigError: If a setting is wrong or a port is in use.
+            StoreError: If the store file is wrong.
+            JournalError: If the journal cannot be opened.
+        """
+        try:
+            store = Store.load(self._config.store.path, self._environ)
+            core = await open_core(
+                self._config, clock_ns=self._clock_ns, on_failure=self._journal_failed
+            )
+            self._started.push_async_callback(core.commits.stop)
+            observe = Observer.of(self._config, core, clock_ns=self._clock_ns)
+            resource = build_resource(self._environ, instance_id=core.instance_id, version=_VERSION)
+            delivery = await self._start_delivery(core, observe, resource)
+            await self._start_http(core, observe, delivery, resource)
+            await self._start_control(core)
+            await self._start_grpc(store, core)
+        except BaseException:
+            await self._started.aclose()
+            raise
+        self._state = "ready"
+
+    async def run_until(self, stop: asyncio.Event) -> int:
+        """Serve until told to stop, drain, and return the exit status: 1 if the journal failed."""
+        waits = [asyncio.ensure_future(event.wait()) for event in (stop, self._failed)]
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        for wait in waits:
+            wait.cancel()
+        failed = self._failed.is_set()
+        await self.stop(drain_s=0 if failed else None)
+        return 1 if failed else 0
+
+    async def stop(self, *, drain_s: float | None = None) -> None:
+        """Answer what was received, deliver what can be delivered in time, keep the rest.
+
+        Args:
+            drain_s: How long both may take together, in seconds;
+                ``listen.drain_s`` if not given.
+        """
+        self._state = "draining"
+        seconds = self._config.listen.drain_s if drain_s is None else drain_s
+        self._drained_at_s = asyncio.get_running_loop().time() + seconds
+        await self._started.aclose()
+
+    async def _start_delivery(self, core: Core, observe: Observer, resource: Resource) -> Delivery:
+        delivery = Delivery(
+            self._config,
+            outbox=core.commits,
+            metrics=MetricSources(
+                snapshot=core.ledger.snapshot,
+                observe=observe,
+                load_base=lambda name: core.metrics_bases.get(name, ""),
+                save_base=core.commits.store_metrics,
+            ),
+            resource=resource,
+            version=_VERSION,
+        )
+        await delivery.start()
+
+        async def stop() -> None:
+            await core.commits.flush()
+            await delivery.stop(self._left_s())
+
+        self._started.push_async_callback(stop)
+        return delivery
+
+    async def _start_http(
+        self, core: Core, observe: Observer, delivery: Delivery, resource: Resource
+    ) -> None:
+        listen = self._config.listen.http
+        exposition = Exposition(
+            INSTRUMENTS,
+            resource=resource.attributes,
+            known=core.ledger.snapshot(),
+            now_ns=self._clock_ns,
+        )
+
+        def render(accept: str, scraper: tuple[str, str] | None) -> tuple[bytes, str]:
+            return exposition.render(
+                core.ledger.snapshot(), observe(), accept=accept, scraper=scraper
+            )
+
+        def ready() -> tuple[bool, Mapping[str, object]]:
+            errors = {status.name: status.last_error for status in delivery.statuses()}
+            return readiness(self._state, can_commit=core.commits.can_commit, destinations=errors)
+
+        app = build_app(
+            render=render,
+            readiness=ready,
+            address=listen,
+            metrics_token=self._config.auth.metrics_token,
+        )
+        http = HttpServer(app, bind(listen, key="listen.http"))
+        self._started.push_async_callback(http.stop)
+        await http.start()
+        url = f"http://{listen.rpartition(':')[0]}:{http.port}"
+        self.addresses |= {"http": url, "metrics": f"{url}/metrics"}
+
+    async def _start_control(self, core: Core) -> None:
+        path = control_path(self._config.journal.path)
+        control = ControlServer(path, {"usage": lambda _query: core.usage()})
+        self._started.push_async_callback(control.stop)
+        await control.start()
+
+    async def _start_grpc(self, store: Store, core: Core) -> None:
+        config = self._config
+        auth = config.auth.grpc or ("open" if is_loopback(config.listen.grpc) else "gateway-key")
+        certified = config.tls.client_ca is not None
+        grpc = GrpcServer(
+            self._methods(store, core),
+            address=config.listen.grpc,
+            door=Door(store.gateway_name, is_open=auth == "open", certified=certified),
+            meter=CallMeter(core.commits),
+            certificates=CertificateFiles(config.tls) if config.tls.cert else None,
+        )
+        await grpc.start()
+
+        async def stop() -> None:
+            store.close()
+            await grpc.stop(self._left_s())
+
+        self._started.push_async_callback(stop)
+        await grpc.set_serving(serving=True)
+        self.addresses = {"grpc": grpc.address, **self.addresses}
+
+    def _methods(self, store: Store, core: Core) -> Mapping[str, Method]:
+        clock_ns = self._clock_ns
+        recorder = RecorderServicer(
+            core.commits, keep_content=_keeps_content(self._config), clock_ns=clock_ns
+        )
+        return method_table(
+            {
+                "Recorder": recorder,
+                "MCPConfigurator": MCPConfiguratorServicer(store, clock_ns=clock_ns),
+                "Authorizer": AuthorizerServicer(store, core.spending, clock_ns=clock_ns),
+                "ProviderConfigurator": ProviderConfiguratorServicer(store),
+            }
+        )
+
+    def _left_s(self) -> float:
+        """Return how much of the time to drain is left, in seconds."""
+        return max(0.0, self._drained_at_s - asyncio.get_running_loop().time())
+
+    def _journal_failed(self, error: JournalError) -> None:
+        logger.critical("stopping: %s", error)
+        self._failed.set()
+
+
+def _endpoints(destination: DestinationConfig) -> str:
+    endpoints = (getattr(destination, f"{signal}_endpoint") for signal in destination.signals)
+    return ", ".join(dict.fromkeys(filter(None, endpoints)))
+
+
+def _keeps_content(config: Config) -> bool:
+    """Return whether any destination may receive content."""
+    captures = (each.content or config.content.capture for each in config.destination)
+    return any(capture != "NO_CONTENT" for capture in captures)
