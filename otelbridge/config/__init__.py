@@ -5,7 +5,8 @@ the store file refers to.
 """
 
 from otelbridge.config.addresses import is_loopback, split_address
-from otelbridge.config.loading import ENV_PREFIX, build_config, load_config
+from otelbridge.config.loading import build_config, load_config
+from otelbridge.config.own_env import ENV_PREFIX
 from otelbridge.config.sections import Config, DestinationConfig
 
 __all__ = [

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
 from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
 
-from otelbridge.config.addresses import check_endpoint, split_address
+from otelbridge.config.addresses import check_base_endpoint, check_endpoint, split_address
+from otelbridge.config.fields import Count, File, Number, Size, check_file
 from otelbridge.errors import escaped
 
 Semconv: TypeAlias = Literal["dup", "latest", "v1_41"]
@@ -15,7 +17,9 @@ Events: TypeAlias = Literal["span", "log", "both"]
 TraceGrouping: TypeAlias = Literal["interception", "thread"]
 Capture: TypeAlias = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
-Seconds: TypeAlias = Annotated[float, Field(gt=0, le=31 * 86400, allow_inf_nan=False)]
+
+# What a header can carry.
+_TOKEN = re.compile(r"[!-~]+")
 
 
 class Section(BaseModel):
@@ -30,14 +34,15 @@ class ListenConfig(Section):
     Attributes:
         grpc: HOST:PORT of the gRPC listener; port 0 draws a free one.
         http: HOST:PORT of the HTTP listener (/metrics, /healthz, /readyz).
-        drain_s: How long a stop waits for calls that were received, in seconds.
-        insecure: Allow addresses other than loopback without TLS or without
-            gateway keys.
+        drain_s: How long a stop waits for calls that were received and for
+            deliveries that are under way, in seconds.
+        insecure: Allow addresses other than loopback without TLS, without
+            gateway keys or without a metrics token.
     """
 
     grpc: str = "127.0.0.1:50051"
     http: str = "127.0.0.1:8088"
-    drain_s: Annotated[float, Field(ge=0, le=3600)] = 10.0
+    drain_s: Annotated[Number, Field(ge=0, le=3600)] = 10.0
     insecure: bool = False
 
     @field_validator("grpc", "http")
@@ -56,9 +61,9 @@ class TlsConfig(Section):
         client_ca: PEM file; clients must then show a certificate signed by it.
     """
 
-    cert: Path | None = None
-    key: Path | None = None
-    client_ca: Path | None = None
+    cert: File | None = None
+    key: File | None = None
+    client_ca: File | None = None
 
     @model_validator(mode="after")
     def _pair(self) -> TlsConfig:
@@ -76,30 +81,35 @@ class StoreConfig(Section):
         path: The store file, mode 0600.
     """
 
-    path: Path = Path("store.toml")
+    path: File = Path("store.toml")
 
 
 class JournalConfig(Section):
     """Where records are kept until they are delivered.
 
     Attributes:
-        url: ``sqlite:PATH``.
-        max_bytes: Disk that undelivered telemetry may take.
-        dedup_s: How long a finalised interception's repeats are recognised, in seconds.
+        url: ``sqlite:PATH``, the journal's file; created with mode 0600.
+        max_bytes: How much telemetry may wait for a destination that names no
+            limit of its own. Beyond it the oldest is given up, and counted.
+        dedup_s: How long a finalised interception's records are recognised
+            when they are sent again, in seconds.
     """
 
     url: str = "sqlite:journal.db"
-    max_bytes: Annotated[ByteSize, Field(ge=1024 * 1024)] = ByteSize(1024**3)
-    dedup_s: Annotated[float, Field(gt=0, le=366 * 86400)] = 86400.0
+    max_bytes: Size = ByteSize(1024**3)
+    dedup_s: Annotated[Number, Field(gt=0, le=366 * 86400)] = 86400.0
 
     @field_validator("url")
     @classmethod
     def _scheme(cls, value: str) -> str:
         scheme, _, path = value.partition(":")
-        if scheme == "postgresql":
+        if scheme.partition("+")[0] in {"postgres", "postgresql"}:
             raise ValueError("postgresql is not supported yet, use sqlite:PATH")
-        if scheme != "sqlite" or not path or path.startswith("//"):
-            raise ValueError(f'"{escaped(value)}" is not of the form sqlite:PATH')
+        if scheme != "sqlite" or path.startswith("//"):
+            # Another database's address may hold a password: it is not repeated.
+            shown = "the value" if "@" in value or "=" in value else f'"{escaped(value)}"'
+            raise ValueError(f"{shown} is not of the form sqlite:PATH")
+        check_file(Path(path))
         return value
 
     @property
@@ -112,22 +122,28 @@ class AssemblyConfig(Section):
     """When an interception is finalised.
 
     Attributes:
-        grace_s: How long after its end or last record, in seconds.
-        max_age_s: How long after its last record if no end comes, in seconds.
+        grace_s: How long after the later of its end and its last record, in
+            seconds; but never more than 60 s after its end.
+        max_age_s: How long after its last record if its start or its end never
+            comes, in seconds.
     """
 
-    grace_s: Annotated[float, Field(ge=0, le=60)] = 6.0
-    max_age_s: Seconds = 3600.0
+    grace_s: Annotated[Number, Field(ge=0, le=60)] = 6.0
+    max_age_s: Annotated[Number, Field(gt=0, le=31 * 86400)] = 3600.0
 
 
 class TelemetryConfig(Section):
     """How interceptions are told, unless a destination says otherwise.
 
     Attributes:
-        semconv: Which semantic-convention names are used.
-        events: Whether prompts, tools and thoughts are span events or log records.
-        trace_grouping: Whether a trace is an interception or an agent's thread.
-        providers: Additions to the provider map: type as sent, name as told.
+        semconv: Which semantic-convention names are used: those of release
+            1.41, the latest ones, or both.
+        events: Whether prompts, tools and thoughts are span events, log records
+            or both.
+        trace_grouping: Whether a trace is one interception or an agent's thread
+            of them.
+        providers: Additions to the provider map: the type as sent, and the name
+            to tell.
     """
 
     semconv: Semconv = "dup"
@@ -140,39 +156,50 @@ class AuthConfig(Section):
     """Who may call.
 
     Attributes:
-        grpc: ``open`` or ``gateway-key``; by default open on loopback only.
-        metrics_token: Bearer token that /metrics asks for.
+        grpc: Whether a process without a gateway key may record (``open``). By
+            default ``open`` on a loopback address, ``gateway-key`` elsewhere.
+        metrics_token: Bearer token that /metrics asks for; printable ASCII
+            without spaces.
     """
 
     grpc: Literal["open", "gateway-key"] | None = None
-    metrics_token: str | None = Field(default=None, min_length=1, repr=False)
+    metrics_token: str | None = Field(default=None, repr=False)
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _can_be_sent(cls, value: str | None) -> str | None:
+        if value is not None and not _TOKEN.fullmatch(value):
+            raise ValueError("the value is empty, or not printable ASCII without spaces")
+        return value
 
 
 class McpConfig(Section):
     """Requests for MCP access tokens.
 
     Attributes:
-        timeout_s: Time limit of one server's token, in seconds.
+        timeout_s: Time limit of one server's token, in seconds. No effect yet:
+            tokens are read from files.
     """
 
-    timeout_s: Annotated[float, Field(gt=0, le=60)] = 5.0
+    timeout_s: Annotated[Number, Field(gt=0, le=60)] = 5.0
 
 
 class PricesConfig(Section):
     """Prices.
 
     Attributes:
-        overrides: TOML file of prices that replace or extend the built-in table.
+        overrides: TOML file of prices that replace or extend the built-in
+            table; see below.
     """
 
-    overrides: Path | None = None
+    overrides: File | None = None
 
 
 class ContentConfig(Section):
     """Whether prompts, tool arguments and thoughts may leave.
 
     Attributes:
-        capture: On nothing, on spans, on events, or on both.
+        capture: Nowhere, on spans, on events, or on both.
     """
 
     capture: Capture = "NO_CONTENT"
@@ -184,13 +211,13 @@ class MetricsConfig(Section):
     Attributes:
         interval_s: How often metrics are exported by OTLP, in seconds.
         user_label: Whether the user is a label.
-        limits: How many values a label may have, by attribute key; 100 each
-            where nothing is said.
+        limits: How many values a label may have, by attribute key; 100 where
+            nothing is said. Further ones are told as ``_OTHER``, and counted.
     """
 
-    interval_s: Annotated[float, Field(ge=0.05, le=86400)] = 60.0
+    interval_s: Annotated[Number, Field(ge=0.05, le=86400)] = 60.0
     user_label: bool = False
-    limits: dict[str, Annotated[int, Field(ge=1, le=100_000)]] = {}
+    limits: dict[str, Annotated[Count, Field(ge=1, le=100_000)]] = {}
 
 
 class LogConfig(Section):
@@ -214,33 +241,43 @@ class DestinationTlsConfig(Section):
         key: PEM file with its private key.
     """
 
-    ca: Path | None = None
-    cert: Path | None = None
-    key: Path | None = None
+    ca: File | None = None
+    cert: File | None = None
+    key: File | None = None
+
+    @model_validator(mode="after")
+    def _pair(self) -> DestinationTlsConfig:
+        if (self.cert is None) != (self.key is None):
+            raise ValueError("cert and key must be given together")
+        return self
 
 
 class DestinationConfig(Section):
     """One OTLP endpoint. What is left out comes from the global keys.
 
     Attributes:
-        name: Its identity: progress is kept under it.
-        protocol: OTLP transport.
-        endpoint: Base URL; ``http/protobuf`` appends ``/v1/{signal}``.
-        traces_endpoint: Taken as it is, for traces.
-        metrics_endpoint: Taken as it is, for metrics.
-        logs_endpoint: Taken as it is, for logs.
+        name: Its identity: progress is kept under it. 1 to 64 of A-Z, a-z,
+            0-9, ``.``, ``_``, ``-``.
+        protocol: OTLP's transport.
+        endpoint: Base URL; ``http/protobuf`` appends ``/v1/`` and the signal.
+            Over gRPC ``https`` means TLS.
+        traces_endpoint: URL for traces, taken as it is.
+        metrics_endpoint: URL for metrics, taken as it is.
+        logs_endpoint: URL for logs, taken as it is.
         headers: Sent with every request.
         compression: How requests are compressed.
-        tls: Certificates.
+        tls: Certificates; see below.
         signals: What is sent.
-        semconv: See `TelemetryConfig`.
-        events: See `TelemetryConfig`.
-        trace_grouping: See `TelemetryConfig`.
-        content: See `ContentConfig.capture`.
+        semconv: Instead of ``[telemetry] semconv``.
+        events: Instead of ``[telemetry] events``.
+        trace_grouping: Instead of ``[telemetry] trace_grouping``.
+        content: Instead of ``[content] capture``.
         temporality: Whether metric points tell the total or the change.
-        start: The key ``from``: whether it gets what comes from now on, or
-            also what is still kept.
-        max_bytes: Disk that its backlog may take.
+        start: What a new destination gets: what comes from now on, or also what
+            is still kept for destinations that are told the same. The key is
+            called ``from``.
+        max_bytes: How much telemetry may wait for it, instead of
+            ``[journal] max_bytes``.
         timeout_s: Time limit of one request, in seconds.
     """
 
@@ -262,14 +299,28 @@ class DestinationConfig(Section):
     content: Capture | None = None
     temporality: Literal["cumulative", "delta"] = "cumulative"
     start: Literal["now", "beginning"] = Field(default="now", alias="from")
-    max_bytes: Annotated[ByteSize, Field(ge=1024 * 1024)] | None = None
-    timeout_s: Annotated[float, Field(gt=0, le=600)] = 10.0
+    max_bytes: Size | None = None
+    timeout_s: Annotated[Number, Field(gt=0, le=600)] = 10.0
 
-    @field_validator("endpoint", "traces_endpoint", "metrics_endpoint", "logs_endpoint")
+    @field_validator("endpoint")
+    @classmethod
+    def _base_url(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_base_endpoint(value)
+        return value
+
+    @field_validator("traces_endpoint", "metrics_endpoint", "logs_endpoint")
     @classmethod
     def _url(cls, value: str | None) -> str | None:
         if value is not None:
             check_endpoint(value)
+        return value
+
+    @field_validator("signals")
+    @classmethod
+    def _some(cls, value: tuple[SignalName, ...]) -> tuple[SignalName, ...]:
+        if not value:
+            raise ValueError("the list is empty")
         return value
 
     @model_validator(mode="after")

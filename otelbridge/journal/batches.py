@@ -5,6 +5,7 @@ A row is deleted when every interception in it has been finalised.
 
 from __future__ import annotations
 
+import json
 import logging
 import zlib
 from typing import TYPE_CHECKING
@@ -81,7 +82,10 @@ class BatchTable:
 
     def drop(self, seqs: Iterable[int]) -> None:
         """Delete these rows."""
-        self._database.executemany("DELETE FROM batch WHERE seq = ?", ((seq,) for seq in seqs))
+        self._database.execute(
+            "DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?))",
+            (json.dumps(list(seqs)),),
+        )
 
     def deleted(self, interceptions: Iterable[UUID]) -> None:
         """Note that `delete` has been committed."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from otelbridge.domain.interception import Closed, Labels, Parent, ToolCall
 from otelbridge.domain.records import Identity
+from otelbridge.journal.statements import insert_rows, padded
 
 if TYPE_CHECKING:
     import sqlite3
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 _IDENTITY_BYTES = 16
 _LABELS = ("provider", "provider_name", "model", "client")
-_CHUNK = 500  # ids in one look-up
+_CHUNK = 512  # ids in one look-up
 _PRUNED_AT_ONCE = 5000  # rows: keeps the commit that forgets short
 
 
@@ -37,7 +38,7 @@ class ClosedTable:
         wanted = [interception.bytes for interception in interceptions]
         found: dict[UUID, Closed] = {}
         for offset in range(0, len(wanted), _CHUNK):
-            chunk = wanted[offset : offset + _CHUNK]
+            chunk = padded(wanted[offset : offset + _CHUNK])
             rows = self._database.execute(
                 "SELECT interception, closed_at_ns, start, initiator, root, labels, identities"
                 f" FROM closed WHERE interception IN ({','.join('?' * len(chunk))})",
@@ -50,12 +51,10 @@ class ClosedTable:
 
     def insert(self, finalised: list[Finalised]) -> None:
         """Remember finalised interceptions."""
-        self._database.executemany(
-            "INSERT INTO closed VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [self._row(item.closed) for item in finalised],
-        )
-        self._database.executemany(
-            "INSERT INTO tool_call VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        insert_rows(self._database, "closed", [self._row(item.closed) for item in finalised])
+        insert_rows(
+            self._database,
+            "tool_call",
             [
                 (
                     call.call_id,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from otelbridge.domain.ledger import Distribution, Series, UsageKey, UsageTotals
+from otelbridge.journal.statements import insert_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -15,18 +16,14 @@ if TYPE_CHECKING:
     from otelbridge.domain.ledger import SeriesKey
 
 _TOTALS = UsageTotals._fields
-_ADD_USAGE = (
-    f"INSERT INTO usage VALUES ({','.join('?' * (5 + len(_TOTALS)))})"
-    " ON CONFLICT DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _TOTALS)
+_ADD = " ON CONFLICT DO UPDATE SET " + ", ".join(
+    f"{name} = {name} + excluded.{name}" for name in _TOTALS
 )
 # Daily rows become monthly ones: telemetry is watched by the day for a year.
 _FOLD = (
     f"INSERT INTO usage SELECT substr(day, 1, 7), user, provider, model, client,"
     f" {', '.join(f'sum({name})' for name in _TOTALS)} FROM usage"
-    " WHERE length(day) = 10 AND day < ? GROUP BY 1, 2, 3, 4, 5"
-    " ON CONFLICT DO UPDATE SET "
-    + ", ".join(f"{name} = {name} + excluded.{name}" for name in _TOTALS)
+    f" WHERE length(day) = 10 AND day < ? GROUP BY 1, 2, 3, 4, 5{_ADD}"
 )
 
 
@@ -50,12 +47,14 @@ class LedgerTables:
 
     def store_series(self, series: Mapping[SeriesKey, Series]) -> None:
         """Store the new state of series."""
-        self._database.executemany(
-            "INSERT OR REPLACE INTO series VALUES (?, ?, ?, ?, ?, ?)",
+        insert_rows(
+            self._database,
+            "series",
             [
                 (instrument, json.dumps(attributes), born_at_ns, *_columns(value))
                 for (instrument, attributes), (born_at_ns, value) in series.items()
             ],
+            verb="INSERT OR REPLACE",
         )
 
     def admitted(self) -> dict[str, list[str]]:
@@ -67,9 +66,11 @@ class LedgerTables:
 
     def admit(self, admitted: Mapping[str, list[str]]) -> None:
         """Store newly admitted values."""
-        self._database.executemany(
-            "INSERT OR IGNORE INTO admitted VALUES (?, ?)",
+        insert_rows(
+            self._database,
+            "admitted",
             [(label, value) for label, values in admitted.items() for value in values],
+            verb="INSERT OR IGNORE",
         )
 
     def usage(self) -> list[tuple[UsageKey, UsageTotals]]:
@@ -85,12 +86,14 @@ class LedgerTables:
 
     def use(self, usage: Mapping[UsageKey, UsageTotals]) -> None:
         """Add to usage rows."""
-        self._database.executemany(
-            _ADD_USAGE,
+        insert_rows(
+            self._database,
+            "usage",
             [
                 (key.day, _user(key.user_id), key.provider, key.model, key.client, *totals)
                 for key, totals in usage.items()
             ],
+            conflict=_ADD,
         )
 
     def fold(self, *, before_day: str) -> None:
@@ -107,9 +110,11 @@ class LedgerTables:
 
     def name_users(self, users: Mapping[UUID, str]) -> None:
         """Store users' names."""
-        self._database.executemany(
-            "INSERT OR REPLACE INTO user VALUES (?, ?)",
+        insert_rows(
+            self._database,
+            "user",
             [(user.bytes, name) for user, name in users.items()],
+            verb="INSERT OR REPLACE",
         )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.domain.ports import OutboxRow, Signal
+from otelbridge.journal.statements import insert_rows
 
 if TYPE_CHECKING:
     import sqlite3
@@ -111,7 +112,7 @@ class OutboxTable:
             signal, mask, count, body = item
             rows.append((seq, signal.value, mask, count, now_ns, len(body), body))
             last[signal] = seq
-        self._database.executemany("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+        insert_rows(self._database, "outbox", rows)
         return last
 
     def inserted(self, items: Iterable[OutboxItem]) -> None:
@@ -165,9 +166,9 @@ class OutboxTable:
 
     def bury(self, buried: Iterable[Buried], *, now_ns: int) -> None:
         """Keep what a destination refused for good."""
-        self._database.executemany(
-            "INSERT INTO dead_letter (destination, signal, items, at_ns, reason, body)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
+        insert_rows(
+            self._database,
+            "dead_letter (destination, signal, items, at_ns, reason, body)",
             [
                 (b.destination, b.signal.value, b.row.items, now_ns, b.reason, b.row.body)
                 for b in buried
