@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from otelbridge.domain.interception import Interception, Parent, ToolCall
 from otelbridge.domain.records import (
@@ -22,7 +23,6 @@ from otelbridge.domain.records import (
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from uuid import UUID
 
     from otelbridge.domain.interception import Thread
     from otelbridge.domain.records import Identity, Record
@@ -70,9 +70,10 @@ class Assembler:
     def __init__(self, *, grace_s: float, max_age_s: float) -> None:
         self._grace_ns = int(grace_s * _NS)
         self._max_age_ns = int(max_age_s * _NS)
-        self._open: dict[UUID, _Open] = {}
-        self._callers: dict[str, list[UUID]] = {}
-        self._deadlines: list[tuple[int, UUID]] = []
+        # By the ids' numbers: a UUID is hashed and compared in Python, a number is not.
+        self._open: dict[int, _Open] = {}
+        self._callers: dict[str, list[int]] = {}
+        self._deadlines: list[tuple[int, int]] = []
         self._active: Counter[tuple[str, str]] = Counter()
         self._records = 0
 
@@ -80,7 +81,7 @@ class Assembler:
         return len(self._open)
 
     def __contains__(self, interception_id: UUID) -> bool:
-        return interception_id in self._open
+        return interception_id.int in self._open
 
     @property
     def record_count(self) -> int:
@@ -89,7 +90,7 @@ class Assembler:
 
     def verdict(self, record: Record) -> Verdict:
         """Return what the record means, if its interception was not finalised."""
-        opened = self._open.get(record.interception_id)
+        opened = self._open.get(record.interception_id.int)
         if opened is None:
             return Verdict.FRESH
         if record.identity in opened.records:
@@ -100,7 +101,7 @@ class Assembler:
 
     def add(self, record: Record) -> None:
         """Add a fresh record."""
-        key = record.interception_id
+        key = record.interception_id.int
         opened = self._open.get(key)
         if opened is None:
             opened = self._open[key] = _Open()
@@ -121,20 +122,20 @@ class Assembler:
 
     def remove(self, record: Record) -> None:
         """Take back a record whose commit failed."""
-        key = record.interception_id
+        key = record.interception_id.int
         left = [r for r in self._open[key].records.values() if r.identity != record.identity]
-        self.forget(key)
+        self.forget(record.interception_id)
         for other in left:
             self.add(other)
 
     def start_of(self, interception_id: UUID) -> InterceptionStarted | None:
         """Return the start of an open interception, if it has come."""
-        opened = self._open.get(interception_id)
+        opened = self._open.get(interception_id.int)
         return None if opened is None else opened.start
 
     def records_of(self, interception_id: UUID) -> Iterable[Record]:
         """Return the records of an open interception, in the order of arrival."""
-        return self._open[interception_id].records.values()
+        return self._open[interception_id.int].records.values()
 
     def next_deadline_ns(self) -> int | None:
         """Return a time before which nothing is due; None if nothing is open."""
@@ -142,7 +143,7 @@ class Assembler:
 
     def due(self, now_ns: int, *, limit: int) -> list[UUID]:
         """Return interceptions to be finalised now, at most ``limit``, the oldest first."""
-        found: dict[UUID, None] = {}
+        found: dict[int, None] = {}
         while self._deadlines and len(found) < limit and self._deadlines[0][0] <= now_ns:
             key = heapq.heappop(self._deadlines)[1]
             opened = self._open.get(key)
@@ -153,16 +154,16 @@ class Assembler:
                 found[key] = None
             else:
                 heapq.heappush(self._deadlines, (deadline, key))
-        return list(found)
+        return [UUID(int=key) for key in found]
 
     def postpone(self, interception_ids: Iterable[UUID], *, until_ns: int) -> None:
         """Make interceptions due again that could not be finalised."""
         for key in interception_ids:
-            heapq.heappush(self._deadlines, (until_ns, key))
+            heapq.heappush(self._deadlines, (until_ns, key.int))
 
     def assembled(self, interception_id: UUID, thread: Thread) -> Interception:
         """Return the interception as it stands; it stays open until it is forgotten."""
-        opened = self._open[interception_id]
+        opened = self._open[interception_id.int]
         records = tuple(sorted(opened.records.values(), key=sort_key))
         ends = [record for record in records if isinstance(record, InterceptionEnded)]
         return Interception(
@@ -176,14 +177,14 @@ class Assembler:
 
     def forget(self, interception_id: UUID) -> None:
         """Drop an interception."""
-        opened = self._open.pop(interception_id)
+        opened = self._open.pop(interception_id.int)
         self._records -= len(opened.records)
         if opened.start is not None and _is_active(opened):
             self._count(opened.start, -1)
         for record in opened.records.values():
             if isinstance(record, ToolUsed) and record.tool_call_id:
                 callers = self._callers[record.tool_call_id]
-                callers.remove(interception_id)
+                callers.remove(interception_id.int)
                 if not callers:
                     del self._callers[record.tool_call_id]
 
@@ -193,14 +194,14 @@ class Assembler:
             (self._open[key].start, key) for key in dict.fromkeys(self._callers.get(call_id, ()))
         )
         return [
-            (start, key)
+            (start, UUID(int=key))
             for start, key in starts
             if start is not None and start.initiator_id == initiator_id
         ]
 
     def parent(self, interception_id: UUID, *, root_id: UUID) -> Parent:
         """Return an open interception that has started as the parent of another one."""
-        opened = self._open[interception_id]
+        opened = self._open[interception_id.int]
         started_at_ns = opened.start.at_ns if opened.start else 0
         return Parent(
             interception_id=interception_id,

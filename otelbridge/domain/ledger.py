@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from dataclasses import dataclass, field
+from operator import add
 from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from uuid import UUID
 
 #: An instrument's name and its attribute values, in the order in which the
 #: instrument declares their keys; an empty value means that the attribute is absent.
@@ -70,14 +70,14 @@ class UsageKey(NamedTuple):
 
     Attributes:
         day: ``YYYY-MM-DD``, UTC, of the records' times (``YYYY-MM`` after 400 days).
-        user_id: The initiator; None for usage whose start never came.
+        user: The initiator's UUID as bytes; empty for usage whose start never came.
         provider: ``gen_ai.provider.name``.
         model: The requested model, as sent.
         client: The client, as sent.
     """
 
     day: str
-    user_id: UUID | None
+    user: bytes
     provider: str
     model: str
     client: str
@@ -112,7 +112,21 @@ class UsageTotals(NamedTuple):
 
     def plus(self, other: UsageTotals) -> UsageTotals:
         """Return the sum of both."""
-        return UsageTotals(*(a + b for a, b in zip(self, other, strict=True)))
+        return UsageTotals(*map(add, self, other))
+
+
+class _Samples:
+    """Samples of one histogram that are not in its distribution yet."""
+
+    __slots__ = ("counts", "exemplars", "total")
+
+    def __init__(self, buckets: int) -> None:
+        self.counts = [0] * buckets
+        self.total = 0.0
+        self.exemplars: dict[int, Exemplar] = {}
+
+    def distribution(self) -> Distribution:
+        return Distribution(tuple(self.counts), self.total, self.exemplars)
 
 
 @dataclass(slots=True)
@@ -120,22 +134,30 @@ class Changes:
     """What one transaction adds to the ledger.
 
     Attributes:
-        series: Additions by series: an integer for a counter, a distribution
-            for a histogram.
+        counts: Additions to counters.
+        samples: Additions to histograms.
         usage: Additions by usage row.
         admitted: Values newly admitted as labels, by attribute key.
     """
 
-    series: dict[SeriesKey, int | Distribution] = field(default_factory=dict)
+    counts: dict[SeriesKey, int] = field(default_factory=dict)
+    samples: dict[SeriesKey, _Samples] = field(default_factory=dict)
     usage: dict[UsageKey, UsageTotals] = field(default_factory=dict)
     admitted: dict[str, list[str]] = field(default_factory=dict)
+
+    @property
+    def series(self) -> dict[SeriesKey, int | Distribution]:
+        """Return the additions by series."""
+        samples = {key: samples.distribution() for key, samples in self.samples.items()}
+        return {**self.counts, **samples}
+
+    def __bool__(self) -> bool:
+        return bool(self.counts or self.samples or self.usage or self.admitted)
 
     def count(self, instrument: str, *values: str, amount: int = 1) -> None:
         """Add to a counter."""
         key = (instrument, values)
-        before = self.series.get(key, 0)
-        if isinstance(before, int):
-            self.series[key] = before + amount
+        self.counts[key] = self.counts.get(key, 0) + amount
 
     def sample(
         self,
@@ -146,13 +168,15 @@ class Changes:
         exemplar: Exemplar | None = None,
     ) -> None:
         """Add one sample to a histogram with these upper bounds (inclusive)."""
-        counts = [0] * (len(bounds) + 1)
-        bucket = bisect_left(bounds, value)
-        counts[bucket] = 1
-        exemplars = {} if exemplar is None else {bucket: exemplar}
         key = (instrument, values)
-        more = Distribution(tuple(counts), value, exemplars)
-        self.series[key] = added(self.series.get(key), more)
+        samples = self.samples.get(key)
+        if samples is None:
+            samples = self.samples[key] = _Samples(len(bounds) + 1)
+        bucket = bisect_left(bounds, value)
+        samples.counts[bucket] += 1
+        samples.total += value
+        if exemplar is not None:
+            samples.exemplars[bucket] = exemplar
 
     def use(self, key: UsageKey, totals: UsageTotals) -> None:
         """Add to a row of the usage table."""
@@ -161,12 +185,22 @@ class Changes:
 
     def merge(self, other: Changes) -> None:
         """Add what another transaction would have added."""
-        for key, value in other.series.items():
-            self.series[key] = added(self.series.get(key), value)
+        for key, amount in other.counts.items():
+            self.counts[key] = self.counts.get(key, 0) + amount
+        for key, samples in other.samples.items():
+            self._merge_samples(key, samples)
         for usage_key, totals in other.usage.items():
             self.use(usage_key, totals)
         for label, values in other.admitted.items():
             self.admitted.setdefault(label, []).extend(values)
+
+    def _merge_samples(self, key: SeriesKey, more: _Samples) -> None:
+        samples = self.samples.get(key)
+        if samples is None:
+            samples = self.samples[key] = _Samples(len(more.counts))
+        samples.counts = [a + b for a, b in zip(samples.counts, more.counts, strict=True)]
+        samples.total += more.total
+        samples.exemplars.update(more.exemplars)
 
 
 def added(before: int | Distribution | None, more: int | Distribution) -> int | Distribution:

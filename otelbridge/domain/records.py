@@ -2,6 +2,9 @@
 
 Times are integers, nanoseconds since the Unix epoch: a gateway stamps
 nanoseconds, and `datetime` keeps only microseconds.
+
+Nobody changes a record. The classes are not declared frozen because making
+one would take four times as long (1.2 µs), and each call makes one.
 """
 
 from __future__ import annotations
@@ -37,7 +40,7 @@ class RecordKind(IntEnum):
     END = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RecordBase:
     """What every record has.
 
@@ -60,7 +63,7 @@ class RecordBase:
     metadata: Mapping[str, MetadataValue] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class InterceptionStarted(RecordBase):
     """An LLM request entered the gateway; ``at_ns`` is its ``started_at``.
 
@@ -97,7 +100,7 @@ class InterceptionStarted(RecordBase):
     workspace_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class InterceptionEnded(RecordBase):
     """The interception is over; ``at_ns`` is its ``ended_at``.
 
@@ -112,7 +115,7 @@ class InterceptionEnded(RecordBase):
     credential_hint: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class TokensUsed(RecordBase):
     """Tokens were used. Counts are as sent: they may be negative.
 
@@ -131,7 +134,7 @@ class TokensUsed(RecordBase):
     cache_write_input_tokens: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class PromptUsed(RecordBase):
     """The user's last prompt.
 
@@ -146,7 +149,7 @@ class PromptUsed(RecordBase):
     length: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ToolUsed(RecordBase):
     """The model asked for a tool, or (injected) the gateway ran one.
 
@@ -173,7 +176,7 @@ class ToolUsed(RecordBase):
     item_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ModelThought(RecordBase):
     """The model thought aloud. Its source is in the metadata.
 

@@ -27,7 +27,7 @@ class BatchTable:
 
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
-        self._rows_of: dict[UUID, set[int]] = {}
+        self._rows_of: dict[int, set[int]] = {}
         self._open_in: dict[int, int] = {}
         self._first_received_ns: dict[int, int] = {}
         (last,) = database.execute("SELECT max(seq) FROM batch").fetchone()
@@ -65,7 +65,7 @@ class BatchTable:
     def inserted(self, seq: int, entries: Iterable[Entry]) -> None:
         """Note which interceptions a committed row holds."""
         entries = list(entries)
-        interceptions = {entry.interception_id for entry in entries}
+        interceptions = {entry.interception_id.int for entry in entries}
         for interception in interceptions:
             self._rows_of.setdefault(interception, set()).add(seq)
         self._open_in[seq] = len(interceptions)
@@ -76,7 +76,7 @@ class BatchTable:
         """Delete the rows that hold nothing but these and forgotten interceptions."""
         left: dict[int, int] = {}
         for interception in interceptions:
-            for seq in self._rows_of.get(interception, ()):
+            for seq in self._rows_of.get(interception.int, ()):
                 left[seq] = left.get(seq, self._open_in[seq]) - 1
         self.drop(seq for seq, count in left.items() if not count)
 
@@ -90,7 +90,7 @@ class BatchTable:
     def deleted(self, interceptions: Iterable[UUID]) -> None:
         """Note that `delete` has been committed."""
         for interception in interceptions:
-            for seq in self._rows_of.pop(interception, ()):
+            for seq in self._rows_of.pop(interception.int, ()):
                 self._open_in[seq] -= 1
                 if not self._open_in[seq]:
                     del self._open_in[seq], self._first_received_ns[seq]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -28,15 +30,15 @@ class ClosedTable:
     def __init__(self, database: sqlite3.Connection) -> None:
         self._database = database
 
-    def find(self, interceptions: Iterable[UUID], *, dedup_after_ns: int) -> dict[UUID, Closed]:
-        """Return what is remembered of these interceptions.
+    def find(self, interceptions: Iterable[UUID], *, dedup_after_ns: int) -> dict[int, Closed]:
+        """Return what is remembered of these interceptions, by their ids' numbers.
 
         Args:
             interceptions: Which.
             dedup_after_ns: Identities are forgotten of what was closed before.
         """
         wanted = [interception.bytes for interception in interceptions]
-        found: dict[UUID, Closed] = {}
+        found: dict[int, Closed] = {}
         for offset in range(0, len(wanted), _CHUNK):
             chunk = padded(wanted[offset : offset + _CHUNK])
             rows = self._database.execute(
@@ -46,30 +48,20 @@ class ClosedTable:
             )
             for row in rows:
                 closed = self._closed(row, dedup_after_ns)
-                found[closed.id] = closed
+                found[closed.id.int] = closed
         return found
 
     def insert(self, finalised: list[Finalised]) -> None:
         """Remember finalised interceptions."""
-        insert_rows(self._database, "closed", [self._row(item.closed) for item in finalised])
+        insert_rows(self._database, "closed", [_row(item) for item in finalised])
         insert_rows(
             self._database,
             "tool_call",
             [
-                (
-                    call.call_id,
-                    item.closed.initiator_id.bytes,
-                    item.closed.id.bytes,
-                    item.started_at_ns,
-                    item.closed.closed_at_ns,
-                    call.tool,
-                    call.at_ns,
-                    call.identity,
-                    call.injected,
-                )
+                (call, item.closed.id.bytes, item.started_at_ns, item.closed.closed_at_ns)
                 for item in finalised
                 if item.closed.initiator_id is not None
-                for call in item.tools
+                for call in {_hash(item.closed.initiator_id, tool.call_id) for tool in item.tools}
             ],
         )
 
@@ -90,59 +82,34 @@ class ClosedTable:
             call_id: The provider's id of the call.
             after_ns: Interceptions that were closed before are forgotten.
         """
-        row = self._database.execute(
-            "SELECT c.interception, t.started_at_ns, c.root FROM tool_call t"
-            " JOIN closed c ON c.interception = t.interception"
-            " WHERE t.call_id = ? AND t.initiator = ? AND t.closed_at_ns >= ?"
-            " ORDER BY t.started_at_ns DESC, t.interception DESC LIMIT 1",
-            (call_id, initiator_id.bytes, after_ns),
-        ).fetchone()
-        if row is None:
-            return None
-        interception, started_at_ns, root = row
-        return Parent(
-            interception_id=UUID(bytes=interception),
-            started_at_ns=started_at_ns,
-            root_id=UUID(bytes=root),
-            tools=self._tools(interception),
-        )
+        rows = self._database.execute(
+            "SELECT t.interception, t.started_at_ns, c.initiator, c.root, c.tools"
+            " FROM tool_call t JOIN closed c ON c.interception = t.interception"
+            " WHERE t.call = ? AND t.closed_at_ns >= ?"
+            " ORDER BY t.started_at_ns DESC, t.interception DESC",
+            (_hash(initiator_id, call_id), after_ns),
+        ).fetchall()
+        for interception, started_at_ns, initiator, root, tools in rows:
+            calls = tuple(_tool(*values) for values in json.loads(tools))
+            if initiator == initiator_id.bytes and any(call.call_id == call_id for call in calls):
+                return Parent(
+                    interception_id=UUID(bytes=interception),
+                    started_at_ns=started_at_ns,
+                    root_id=UUID(bytes=root),
+                    tools=calls,
+                )
+        return None
 
     def prune(self, *, closed_before_ns: int, calls_before_ns: int) -> None:
         """Forget what is too old."""
         for table, before_ns in (("closed", closed_before_ns), ("tool_call", calls_before_ns)):
+            # Rows are in the order of their times: none is looked at behind the first that stays.
             self._database.execute(
-                f"DELETE FROM {table} WHERE rowid IN (SELECT rowid FROM {table}"
-                " WHERE closed_at_ns < ? ORDER BY closed_at_ns LIMIT ?)",
-                (before_ns, _PRUNED_AT_ONCE),
+                f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) FROM"
+                f" (SELECT rowid, closed_at_ns FROM {table} ORDER BY rowid LIMIT ?)"
+                " WHERE closed_at_ns < ?)",
+                (_PRUNED_AT_ONCE, before_ns),
             )
-
-    def _tools(self, interception: bytes) -> tuple[ToolCall, ...]:
-        rows = self._database.execute(
-            "SELECT call_id, tool, at_ns, identity, injected FROM tool_call"
-            " WHERE interception = ? ORDER BY at_ns, identity",
-            (interception,),
-        )
-        return tuple(
-            ToolCall(
-                call_id=call_id,
-                tool=tool,
-                at_ns=at_ns,
-                identity=Identity(identity),
-                injected=bool(injected),
-            )
-            for call_id, tool, at_ns, identity, injected in rows
-        )
-
-    def _row(self, closed: Closed) -> tuple[object, ...]:
-        return (
-            closed.id.bytes,
-            closed.closed_at_ns,
-            closed.start_identity,
-            None if closed.initiator_id is None else closed.initiator_id.bytes,
-            closed.root_id.bytes,
-            json.dumps(_label_values(closed.labels)),
-            b"".join(sorted(closed.identities)),
-        )
 
     def _closed(self, row: tuple[Any, ...], after_ns: int) -> Closed:
         interception, closed_at_ns, start, initiator, root, labels, identities = row
@@ -162,5 +129,47 @@ class ClosedTable:
         )
 
 
-def _label_values(labels: Labels) -> list[str]:
-    return [getattr(labels, name) for name in _LABELS]
+def _row(item: Finalised) -> tuple[object, ...]:
+    closed, labels = item.closed, item.closed.labels
+    return (
+        closed.id.bytes,
+        closed.closed_at_ns,
+        closed.start_identity,
+        None if closed.initiator_id is None else closed.initiator_id.bytes,
+        closed.root_id.bytes,
+        _labels_text(labels.provider, labels.provider_name, labels.model, labels.client),
+        b"".join(sorted(closed.identities)),
+        _tools_text(item.tools),
+    )
+
+
+def _tool(call_id: str, tool: str, at_ns: int, identity: str, injected: bool) -> ToolCall:  # noqa: FBT001  # as stored
+    return ToolCall(
+        call_id=call_id,
+        tool=tool,
+        at_ns=at_ns,
+        identity=Identity(bytes.fromhex(identity)),
+        injected=injected,
+    )
+
+
+def _hash(initiator_id: UUID, call_id: str) -> int:
+    """Return what a tool call is found by: a number, because long texts make an index large."""
+    digest = hashlib.blake2b(initiator_id.bytes + call_id.encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "big", signed=True)
+
+
+@lru_cache(maxsize=1024)
+def _labels_text(*values: str) -> str:
+    return json.dumps(values)
+
+
+def _tools_text(tools: tuple[ToolCall, ...]) -> str:
+    if not tools:
+        return "[]"
+    return json.dumps(
+        [
+            (call.call_id, call.tool, call.at_ns, call.identity.hex(), call.injected)
+            for call in tools
+        ]
+    )

@@ -78,7 +78,7 @@ class LedgerTables:
         rows = self._database.execute("SELECT * FROM usage ORDER BY day")
         return [
             (
-                UsageKey(day, UUID(bytes=user) if user else None, provider, model, client),
+                UsageKey(day, user, provider, model, client),
                 UsageTotals(*totals),
             )
             for day, user, provider, model, client, *totals in rows
@@ -89,10 +89,7 @@ class LedgerTables:
         insert_rows(
             self._database,
             "usage",
-            [
-                (key.day, _user(key.user_id), key.provider, key.model, key.client, *totals)
-                for key, totals in usage.items()
-            ],
+            [(*key, *totals) for key, totals in usage.items()],
             conflict=_ADD,
         )
 
@@ -122,7 +119,3 @@ def _columns(value: int | Distribution) -> tuple[int | None, str | None, float |
     if isinstance(value, Distribution):
         return None, json.dumps(value.counts), value.total
     return value, None, None
-
-
-def _user(user_id: UUID | None) -> bytes:
-    return b"" if user_id is None else user_id.bytes

@@ -21,17 +21,13 @@ CREATE TABLE batch (seq INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT
 -- Interceptions that were finalised: for repeats, late records and threads.
 CREATE TABLE closed (
     interception BLOB NOT NULL, closed_at_ns INTEGER NOT NULL, start BLOB, initiator BLOB,
-    root BLOB NOT NULL, labels TEXT NOT NULL, identities BLOB NOT NULL);
+    root BLOB NOT NULL, labels TEXT NOT NULL, identities BLOB NOT NULL, tools TEXT NOT NULL);
 CREATE UNIQUE INDEX closed_interception ON closed (interception);
-CREATE INDEX closed_at ON closed (closed_at_ns);
--- Which interception asked for which tool call.
+-- Which interception asked for which tool call; `call` is a hash of initiator and call id.
 CREATE TABLE tool_call (
-    call_id TEXT NOT NULL, initiator BLOB NOT NULL, interception BLOB NOT NULL,
-    started_at_ns INTEGER NOT NULL, closed_at_ns INTEGER NOT NULL, tool TEXT NOT NULL,
-    at_ns INTEGER NOT NULL, identity BLOB NOT NULL, injected INTEGER NOT NULL);
-CREATE INDEX tool_call_id ON tool_call (call_id);
-CREATE INDEX tool_call_interception ON tool_call (interception);
-CREATE INDEX tool_call_closed_at ON tool_call (closed_at_ns);
+    call INTEGER NOT NULL, interception BLOB NOT NULL, started_at_ns INTEGER NOT NULL,
+    closed_at_ns INTEGER NOT NULL);
+CREATE INDEX tool_call_call ON tool_call (call);
 -- What will be told; `destinations` is a bit mask of destination ids.
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY, signal TEXT NOT NULL, destinations INTEGER NOT NULL,

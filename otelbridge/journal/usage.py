@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
+from uuid import UUID
 
 from otelbridge.journal.ledger import LedgerTables
 from otelbridge.journal.lock import Lock
@@ -11,7 +12,6 @@ from otelbridge.journal.schema import open_database
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
-    from uuid import UUID
 
     from otelbridge.domain.ledger import UsageKey, UsageTotals
 
@@ -27,8 +27,7 @@ def usage_rows(
     return [
         {
             "day": key.day,
-            "user_id": str(key.user_id or ""),
-            "user": names.get(key.user_id, str(key.user_id)) if key.user_id else "",
+            **_user(key.user, names),
             "provider": key.provider,
             "model": key.model,
             "client": key.client,
@@ -36,6 +35,13 @@ def usage_rows(
         }
         for key, totals in usage
     ]
+
+
+def _user(user: bytes, names: Mapping[UUID, str]) -> UsageRow:
+    if not user:
+        return {"user_id": "", "user": ""}
+    user_id = UUID(bytes=user)
+    return {"user_id": str(user_id), "user": names.get(user_id, str(user_id))}
 
 
 def read_usage(path: Path) -> list[UsageRow]:

@@ -15,7 +15,7 @@ from otelbridge.domain.assembler import Verdict, tool_calls
 from otelbridge.domain.interception import Closed, labels_of
 from otelbridge.domain.ledger import Changes
 from otelbridge.domain.ports import Signal
-from otelbridge.domain.records import InterceptionStarted
+from otelbridge.domain.records import InterceptionStarted, RecordKind
 from otelbridge.errors import AlreadyExistsError
 from otelbridge.journal.entries import Entry
 from otelbridge.journal.transaction import Buried, Finalised, Transaction
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.assembler import Assembler
     from otelbridge.domain.ledger import Ledger
     from otelbridge.domain.ports import Teller
-    from otelbridge.domain.records import Record, RecordKind
+    from otelbridge.domain.records import Record
     from otelbridge.domain.spending import Spending
     from otelbridge.errors import CallError
     from otelbridge.journal import SqliteJournal
@@ -41,6 +41,7 @@ _DAY_NS = 86400 * _NS
 _FINALISED_AT_ONCE = 500
 # An interception that cannot be told is tried again later: it must not hold up others.
 _RETRY_NS = 60 * _NS
+_KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
 
 
 class Submission(NamedTuple):
@@ -78,7 +79,7 @@ class Side:
     buried: list[Buried] = field(default_factory=list)
 
     def __bool__(self) -> bool:
-        return bool(self.changes.series or self.progress or self.metrics or self.buried)
+        return bool(self.changes or self.progress or self.metrics or self.buried)
 
 
 class Result(NamedTuple):
@@ -119,7 +120,7 @@ class _Draft:
     now_ns: int
     changes: Changes = field(default_factory=Changes)
     transaction: Transaction = field(default_factory=Transaction)
-    closed: dict[UUID, Closed] = field(default_factory=dict)
+    closed: dict[int, Closed] = field(default_factory=dict)
     added: list[Record] = field(default_factory=list)
     due: list[UUID] = field(default_factory=list)
 
@@ -250,8 +251,8 @@ class Recording:
 
     def _accept(self, submission: Submission, draft: _Draft) -> CallError | None:
         record = submission.record
-        kind = submission.kind.name.lower()
-        closed = draft.closed.get(record.interception_id)
+        kind = _KIND_NAMES[submission.kind]
+        closed = draft.closed.get(record.interception_id.int)
         verdict = self._assembler.verdict(record) if closed is None else _verdict(record, closed)
         if verdict is Verdict.CONFLICT:
             draft.changes.count("otelbridge.records.rejected", kind, "conflict")
@@ -293,7 +294,7 @@ class Recording:
 
     def _add_late(self, record: Record, closed: Closed, draft: _Draft) -> None:
         known = closed.identities | {record.identity}
-        draft.closed[closed.id] = replace(closed, identities=known)
+        draft.closed[closed.id.int] = replace(closed, identities=known)
         draft.transaction.late.append((closed.id, record.identity))
         draft.transaction.outbox += self._teller.record_late(record, closed, draft.changes)
 
@@ -315,12 +316,10 @@ class Recording:
             interception_id, self._assembler, self._journal.closed, after_ns=calls_after_ns
         )
         interception = self._assembler.assembled(interception_id, thread)
-        changes = Changes()
+        items = self._teller.interception_closed(interception, draft.changes)
         if start is None:
             for record in interception.records:
-                self._teller.record_arrived(record, None, changes)
-        items = self._teller.interception_closed(interception, changes)
-        draft.changes.merge(changes)
+                self._teller.record_arrived(record, None, draft.changes)
         draft.transaction.outbox += items
         closed = Closed(
             id=interception_id,
@@ -366,13 +365,16 @@ class Recording:
         if isinstance(name, str) and name and self._users.get(start.initiator_id) != name:
             draft.transaction.users[start.initiator_id] = name
 
-    def _closed_among(self, interceptions: Iterable[UUID]) -> dict[UUID, Closed]:
-        unknown = {key for key in interceptions if key not in self._assembler}
+    def _closed_among(self, interceptions: Iterable[UUID]) -> dict[int, Closed]:
+        """Return what is remembered of those that were finalised, by number."""
+        unknown = {key.int: key for key in interceptions if key not in self._assembler}
+        if not unknown:
+            return {}
         after_ns = self._clock_ns() - self._dedup_ns
-        return self._journal.closed.find(unknown, dedup_after_ns=after_ns) if unknown else {}
+        return self._journal.closed.find(unknown.values(), dedup_after_ns=after_ns)
 
     def _finalised_among(self, interceptions: set[UUID]) -> set[UUID]:
-        return set(self._closed_among(interceptions))
+        return {closed.id for closed in self._closed_among(interceptions).values()}
 
 
 def _verdict(record: Record, closed: Closed) -> Verdict:

@@ -9,8 +9,8 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
@@ -66,8 +66,7 @@ _CONTENT_FIELDS: Mapping[RecordKind, str] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(NamedTuple):
     """What the bridge knows of a request besides its fields.
 
     Attributes:
@@ -82,6 +81,8 @@ class Receipt:
     length: int | None = None
 
 
+# An interception's id comes with each of its records, a user's with each interception.
+@lru_cache(maxsize=16_384)
 def parse_uuid(text: str) -> UUID:
     """Return the UUID.
 
@@ -159,25 +160,19 @@ def _time(stamp: Timestamp, received_at_ns: int) -> tuple[int, bool]:
     return received_at_ns, True
 
 
-def _common(request: Any, interception_id: UUID, stamp: Timestamp, receipt: Receipt) -> Any:
-    at_ns, synthetic = _time(stamp, receipt.received_at_ns)
-    return {
-        "interception_id": interception_id,
-        "identity": receipt.identity,
-        "received_at_ns": receipt.received_at_ns,
-        "at_ns": at_ns,
-        "synthetic_time": synthetic,
-        "metadata": _metadata(request.metadata) if request.metadata else _NO_METADATA,
-    }
-
-
 def _start(request: pb.RecordInterceptionRequest, receipt: Receipt) -> InterceptionStarted:
     interception_id = _id("interception", request.id)
     initiator_id = _id("initiator", request.initiator_id)
     if not request.api_key_id:
         raise InvalidRequestError("empty API key ID")
+    at_ns, synthetic_time = _time(request.started_at, receipt.received_at_ns)
     return InterceptionStarted(
-        **_common(request, interception_id, request.started_at, receipt),
+        interception_id=interception_id,
+        identity=receipt.identity,
+        received_at_ns=receipt.received_at_ns,
+        at_ns=at_ns,
+        synthetic_time=synthetic_time,
+        metadata=_metadata(request.metadata),
         initiator_id=initiator_id,
         provider=request.provider,
         model=request.model,
@@ -197,27 +192,29 @@ def _start(request: pb.RecordInterceptionRequest, receipt: Receipt) -> Intercept
 
 def _end(request: pb.RecordInterceptionEndedRequest, receipt: Receipt) -> InterceptionEnded:
     interception_id = _id("interception", request.id)
-    at_ns, synthetic = _time(request.ended_at, receipt.received_at_ns)
+    at_ns, synthetic_time = _time(request.ended_at, receipt.received_at_ns)
     return InterceptionEnded(
         interception_id=interception_id,
         identity=receipt.identity,
         received_at_ns=receipt.received_at_ns,
         at_ns=at_ns,
-        synthetic_time=synthetic,
+        synthetic_time=synthetic_time,
         error_type=_optional(request, "error_type"),
         error_message=_optional(request, "error_message"),
         credential_hint=request.credential_hint,
     )
 
 
-def _sub(request: Any, receipt: Receipt) -> Any:
-    interception_id = _id("interception", request.interception_id)
-    return _common(request, interception_id, request.created_at, receipt)
-
-
 def _tokens(request: pb.RecordTokenUsageRequest, receipt: Receipt) -> TokensUsed:
+    interception_id = _id("interception", request.interception_id)
+    at_ns, synthetic_time = _time(request.created_at, receipt.received_at_ns)
     return TokensUsed(
-        **_sub(request, receipt),
+        interception_id=interception_id,
+        identity=receipt.identity,
+        received_at_ns=receipt.received_at_ns,
+        at_ns=at_ns,
+        synthetic_time=synthetic_time,
+        metadata=_metadata(request.metadata),
         msg_id=request.msg_id,
         input_tokens=request.input_tokens,
         output_tokens=request.output_tokens,
@@ -227,14 +224,33 @@ def _tokens(request: pb.RecordTokenUsageRequest, receipt: Receipt) -> TokensUsed
 
 
 def _prompt(request: pb.RecordPromptUsageRequest, receipt: Receipt) -> PromptUsed:
+    interception_id = _id("interception", request.interception_id)
+    at_ns, synthetic_time = _time(request.created_at, receipt.received_at_ns)
     text, length = _content(request.prompt, receipt)
-    return PromptUsed(**_sub(request, receipt), msg_id=request.msg_id, prompt=text, length=length)
+    return PromptUsed(
+        interception_id=interception_id,
+        identity=receipt.identity,
+        received_at_ns=receipt.received_at_ns,
+        at_ns=at_ns,
+        synthetic_time=synthetic_time,
+        metadata=_metadata(request.metadata),
+        msg_id=request.msg_id,
+        prompt=text,
+        length=length,
+    )
 
 
 def _tool(request: pb.RecordToolUsageRequest, receipt: Receipt) -> ToolUsed:
+    interception_id = _id("interception", request.interception_id)
+    at_ns, synthetic_time = _time(request.created_at, receipt.received_at_ns)
     text, length = _content(request.input, receipt)
     return ToolUsed(
-        **_sub(request, receipt),
+        interception_id=interception_id,
+        identity=receipt.identity,
+        received_at_ns=receipt.received_at_ns,
+        at_ns=at_ns,
+        synthetic_time=synthetic_time,
+        metadata=_metadata(request.metadata),
         msg_id=request.msg_id,
         tool=request.tool,
         input=text,
@@ -248,8 +264,19 @@ def _tool(request: pb.RecordToolUsageRequest, receipt: Receipt) -> ToolUsed:
 
 
 def _thought(request: pb.RecordModelThoughtRequest, receipt: Receipt) -> ModelThought:
+    interception_id = _id("interception", request.interception_id)
+    at_ns, synthetic_time = _time(request.created_at, receipt.received_at_ns)
     text, length = _content(request.content, receipt)
-    return ModelThought(**_sub(request, receipt), content=text, length=length)
+    return ModelThought(
+        interception_id=interception_id,
+        identity=receipt.identity,
+        received_at_ns=receipt.received_at_ns,
+        at_ns=at_ns,
+        synthetic_time=synthetic_time,
+        metadata=_metadata(request.metadata),
+        content=text,
+        length=length,
+    )
 
 
 def _content(text: str, receipt: Receipt) -> tuple[str | None, int]:
@@ -264,6 +291,8 @@ _NO_METADATA: dict[str, MetadataValue] = {}
 
 
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, MetadataValue]:
+    if not metadata:
+        return _NO_METADATA
     return {key: _unpacked(packed) for key, packed in metadata.items()}
 
 

@@ -7,7 +7,7 @@ its servicer is served by both with no further line.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -23,21 +23,18 @@ if TYPE_CHECKING:
     Handler: TypeAlias = Callable[[Any, "Call"], Awaitable[Message] | AsyncIterator[Message]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
+class Call(NamedTuple):
     """What a servicer knows of a call besides its request.
 
     Attributes:
         raw: The request as it was received.
         gateway: Name of the gateway whose key was shown; empty without one.
         trusted: Whether a gateway key or a verified certificate was shown.
-        peer: The client's address, for the log.
     """
 
     raw: bytes
     gateway: str = ""
     trusted: bool = False
-    peer: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

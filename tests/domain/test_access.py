@@ -246,7 +246,7 @@ def test_a_budget_is_the_users_own_or_everybodys_and_strangers_have_none(
 def spent(**nanos_by_day: int) -> Spending:
     spending = Spending()
     for day, nanos in nanos_by_day.items():
-        key = UsageKey(day.strip("_").replace("_", "-"), ALICE.id, "anthropic", "m", "c")
+        key = UsageKey(day.strip("_").replace("_", "-"), ALICE.id.bytes, "anthropic", "m", "c")
         spending.apply([(key, UsageTotals(cost_nanos=nanos))])
     return spending
 

@@ -301,7 +301,7 @@ def test_the_ledger_survives(journal: SqliteJournal, reopened: Reopen) -> None:
 def test_usage_adds_up_and_is_folded_by_month(
     journal: SqliteJournal, path: Path, reopened: Reopen
 ) -> None:
-    key = UsageKey("2025-01-31", ALICE, "anthropic", "m", "c")
+    key = UsageKey("2025-01-31", ALICE.bytes, "anthropic", "m", "c")
     for day in ("2025-01-30", "2025-01-31", "2025-01-31", "2026-01-01"):
         usage = {key._replace(day=day): UsageTotals(input_tokens=1)}
         journal.commit(Transaction(usage=usage, users={ALICE: "alice"}), now_ns=1)

@@ -42,7 +42,7 @@ def spending() -> Spending:
     """Return what Alice spent: 2 USD last month, 3 USD on Monday, 4 USD today."""
     spent = Spending()
     for day, usd in (("2026-11-30", 2), ("2026-12-28", 3), ("2026-12-31", 4)):
-        key = UsageKey(day, UUID(ALICE), "anthropic", "m", "c")
+        key = UsageKey(day, UUID(ALICE).bytes, "anthropic", "m", "c")
         spent.apply([(key, UsageTotals(cost_nanos=usd * S))])
     return spent
 

@@ -1,0 +1,1 @@
+"""What is told, and under which name: interceptions become OTLP messages."""

@@ -1,0 +1,170 @@
+"""Attributes of records: the field table, one function for each kind of record."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry import wire
+from otelbridge.telemetry.cost import total_of
+from otelbridge.telemetry.metadata import USERNAME
+from otelbridge.telemetry.servers import server_attributes, tool_error_type
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from otelbridge.domain.ports import Cost
+    from otelbridge.domain.records import InterceptionStarted, ModelThought, PromptUsed, ToolUsed
+    from otelbridge.domain.usage import Usage
+
+#: Length of an id or a name, in characters; what is longer is cut.
+MAX_TEXT = 1024
+#: Length of a User-Agent header, in characters; what is longer is cut.
+MAX_USER_AGENT = 512
+
+# Fields of a start that are told as they are, if they are not empty.
+_START_FIELDS = (
+    ("api_key_id", sc.API_KEY_ID, MAX_TEXT),
+    ("client", sc.AGENT_NAME, MAX_TEXT),
+    ("client", sc.CLIENT, MAX_TEXT),
+    ("user_agent", sc.AGENT_ORIGINAL, MAX_USER_AGENT),
+    ("client_session_id", sc.CONVERSATION_ID, MAX_TEXT),
+    ("correlating_tool_call_id", sc.CORRELATING_CALL, MAX_TEXT),
+    ("credential_kind", sc.CREDENTIAL_KIND, MAX_TEXT),
+    ("agent_firewall_session_id", sc.FIREWALL_SESSION, MAX_TEXT),
+    ("workspace_id", sc.WORKSPACE_ID, MAX_TEXT),
+)
+# Parts of usage that are told if they are not zero.
+_USAGE_PARTS = (
+    ("reasoning", sc.REASONING_TOKENS),
+    ("audio_input", sc.AUDIO_INPUT),
+    ("audio_output", sc.AUDIO_OUTPUT),
+    ("cache_write_5m", sc.CACHE_WRITE_5M),
+    ("cache_write_1h", sc.CACHE_WRITE_1H),
+    ("web_searches", sc.WEB_SEARCHES),
+)
+# Components of cost that are told if they are not zero.
+_COST_PARTS = (
+    ("cache_read", sc.COST_CACHE_READ),
+    ("cache_write", sc.COST_CACHE_WRITE),
+    ("web_search", sc.COST_WEB_SEARCH),
+)
+
+
+def start_attributes(start: InterceptionStarted, provider: str) -> list[bytes]:
+    """Return what a start says of the user, the provider, the model and the client.
+
+    Args:
+        start: The start.
+        provider: ``gen_ai.provider.name``.
+    """
+    found = [
+        wire.label(sc.PROVIDER_NAME, provider),
+        _user_id(start.initiator_id),
+    ]
+    if start.model:
+        found.append(wire.label(sc.REQUEST_MODEL, start.model[:MAX_TEXT]))
+    username = start.metadata.get(USERNAME)
+    if isinstance(username, str) and username:
+        found.append(wire.label(sc.USER_NAME, username[:MAX_TEXT]))
+    if start.provider and start.provider != provider:
+        found.append(wire.label(sc.PROVIDER_TYPE, start.provider[:MAX_TEXT]))
+    # "provider_name empty means provider" (the gateway's contract).
+    gateway_provider = start.provider_name or start.provider
+    if gateway_provider:
+        found.append(wire.label(sc.GATEWAY_PROVIDER, gateway_provider[:MAX_TEXT]))
+    for field, key, limit in _START_FIELDS:
+        value = getattr(start, field)
+        if value:
+            found.append(wire.label(key, value[:limit]))
+    if start.agent_firewall_sequence_number is not None:
+        found.append(wire.integer(sc.FIREWALL_SEQUENCE, start.agent_firewall_sequence_number))
+    return found
+
+
+@lru_cache(maxsize=4096)
+def _user_id(initiator_id: UUID) -> bytes:
+    return wire.text(sc.USER_ID, str(initiator_id))
+
+
+def usage_attributes(usage: Usage, profile: sc.Profile) -> list[bytes]:
+    """Return token counts: input and output always, parts of them if they are not zero.
+
+    Other counts (`otelbridge.telemetry.metadata.extra_attributes`) are not among them.
+    """
+    found = [
+        wire.integer(sc.INPUT_TOKENS, usage.input_tokens),
+        wire.integer(sc.OUTPUT_TOKENS, usage.output_tokens),
+    ]
+    if usage.cache_read:
+        found.append(wire.integer(sc.CACHE_READ_TOKENS, usage.cache_read))
+    if usage.cache_write:
+        found += [wire.integer(key, usage.cache_write) for key in profile.cache_write]
+    for field, key in _USAGE_PARTS:
+        count = getattr(usage, field)
+        if count:
+            found.append(wire.integer(key, count))
+    if usage.inconsistent:
+        found.append(wire.boolean(sc.USAGE_INCONSISTENT, True))
+    return found
+
+
+def cost_attributes(cost: Cost | None, *, is_unpriced: bool) -> list[bytes]:
+    """Return cost in USD: total, input and output always, the rest if it is not zero.
+
+    Args:
+        cost: The cost of what has a price; None if nothing has.
+        is_unpriced: Whether something has no price.
+    """
+    found = []
+    if cost is not None:
+        found += [
+            wire.double(sc.COST_TOTAL, float(total_of(cost))),
+            wire.double(sc.COST_INPUT, float(cost.input)),
+            wire.double(sc.COST_OUTPUT, float(cost.output)),
+        ]
+        for field, key in _COST_PARTS:
+            amount = getattr(cost, field)
+            if amount:
+                found.append(wire.double(key, float(amount)))
+        found.append(wire.label(sc.PRICE_ID, cost.price_id))
+        found.append(wire.label(sc.PRICE_VERSION, cost.price_version))
+    if is_unpriced:
+        found.append(wire.boolean(sc.COST_UNPRICED, True))
+    return found
+
+
+def prompt_attributes(prompt: PromptUsed) -> list[bytes]:
+    """Return what a prompt says without its text."""
+    return [wire.integer(sc.PROMPT_LENGTH, prompt.length)]
+
+
+def tool_attributes(tool: ToolUsed) -> list[bytes]:
+    """Return what a tool use says without its arguments."""
+    found = call_attributes(tool.tool, tool.tool_call_id, injected=tool.injected)
+    found.append(wire.integer(sc.TOOL_INPUT_LENGTH, tool.length))
+    if tool.server_url:
+        found += server_attributes(tool.server_url)
+    if tool.invocation_error:
+        found.append(wire.label(sc.ERROR_TYPE, tool_error_type(tool.invocation_error)))
+    return found
+
+
+def call_attributes(tool: str, call_id: str, *, injected: bool) -> list[bytes]:
+    """Return what identifies a tool call."""
+    found = [wire.label(sc.TOOL_NAME, tool[:MAX_TEXT])]
+    if call_id:
+        found.append(wire.text(sc.TOOL_CALL_ID, call_id[:MAX_TEXT]))
+    tool_type = sc.TOOL_TYPE_EXTENSION if injected else sc.TOOL_TYPE_FUNCTION
+    found.append(wire.label(sc.TOOL_TYPE, tool_type))
+    found.append(wire.boolean(sc.TOOL_INJECTED, injected))
+    return found
+
+
+def thought_attributes(thought: ModelThought) -> list[bytes]:
+    """Return what a thought says without its text."""
+    source = thought.metadata.get("source")
+    if not isinstance(source, str) or not source:
+        return []
+    return [wire.label(sc.THOUGHT_SOURCE, source[:MAX_TEXT])]

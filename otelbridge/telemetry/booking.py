@@ -1,0 +1,243 @@
+"""Booking: what records and finalised interceptions add to the ledger."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from otelbridge.domain.ledger import Exemplar, UsageTotals
+from otelbridge.domain.records import ModelThought, PromptUsed, TokensUsed, ToolUsed
+from otelbridge.telemetry import instruments as ins
+from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry.ids import chat_place
+from otelbridge.telemetry.servers import tool_error_type
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from otelbridge.config.sections import TraceGrouping
+    from otelbridge.domain.ledger import Changes
+    from otelbridge.domain.ports import Cost
+    from otelbridge.domain.records import Record
+    from otelbridge.domain.usage import Usage
+    from otelbridge.telemetry.accounts import Account
+    from otelbridge.telemetry.labels import Labels
+    from otelbridge.telemetry.summary import Summary
+    from otelbridge.telemetry.valuation import Valued
+
+_NS = 1_000_000_000
+_NANO = Decimal(1_000_000_000)
+_INTERCEPTION = UsageTotals(interceptions=1)
+_PROMPT = UsageTotals(prompts=1)
+_TOOL_CALL = UsageTotals(tool_calls=1)
+_COMPONENTS = tuple(each.value for each in sc.Component)
+
+
+class Booker:
+    """Adds to the ledger.
+
+    Args:
+        profiles: Whose metrics are booked; see
+            `otelbridge.telemetry.variants.profiles_of`.
+        labels: Admits values as labels.
+        trace_grouping: What a trace is, for the exemplars of samples.
+        user_label: Whether the user is a label.
+    """
+
+    def __init__(
+        self,
+        profiles: Iterable[sc.Profile],
+        labels: Labels,
+        *,
+        trace_grouping: TraceGrouping = "interception",
+        user_label: bool = False,
+    ) -> None:
+        self._labels = labels
+        self._trace_grouping = trace_grouping
+        self._user_label = user_label
+        told = tuple(profiles)
+        self._counters = _instruments(pair for each in told for pair in each.counters)
+        self._histograms = _instruments(pair for each in told for pair in each.histograms)
+        names = dict.fromkeys(name for each in told for name in each.durations)
+        self._durations = tuple(ins.INSTRUMENTS[name] for name in names)
+
+    def committed(self, changes: Changes) -> None:
+        """Admit the label values that a transaction admitted, once it has been committed."""
+        self._labels.committed(changes)
+
+    def record(
+        self, record: Record, account: Account, value: Valued | None, changes: Changes
+    ) -> None:
+        """Book one record.
+
+        Args:
+            record: The record; it is booked once.
+            account: Whose it is.
+            value: Usage and cost of a token record.
+            changes: The transaction.
+        """
+        if isinstance(record, TokensUsed):
+            if value is not None:
+                self._tokens(record, account, value, changes)
+        elif isinstance(record, PromptUsed):
+            changes.count(ins.PROMPTS, *self._agent(account, changes))
+            changes.use(account.usage_key(record.at_ns), _PROMPT)
+        elif isinstance(record, ToolUsed):
+            self._tool(record, changes)
+            changes.use(account.usage_key(record.at_ns), _TOOL_CALL)
+        elif isinstance(record, ModelThought):
+            changes.count(ins.THOUGHTS, *self._agent(account, changes))
+        else:
+            self._agent(account, changes)  # so that /metrics can name what is active
+
+    def interception(self, summary: Summary, account: Account, changes: Changes) -> None:
+        """Book a finalised interception; its records have been booked as they came."""
+        interception = summary.interception
+        agent = self._agent(account, changes)
+        changes.count(
+            ins.INTERCEPTIONS, *agent, summary.outcome.value, self._user(account, changes)
+        )
+        changes.use(account.usage_key(summary.start_ns), _INTERCEPTION)
+        labels = _model_labels(agent)
+        if summary.error_type:
+            labels[sc.ERROR_TYPE] = self._labels.value(sc.ERROR_TYPE, summary.error_type, changes)
+        samples: list[tuple[ins.Instrument, tuple[str, ...], float]] = []
+        if summary.usage is not None:
+            samples += self._token_samples(summary.usage, labels)
+        if interception.start is not None and interception.end is not None:
+            seconds = (summary.end_ns - summary.start_ns) / _NS
+            samples += [(each, _values(each, labels), seconds) for each in self._durations]
+        self._sample(samples, summary, changes)
+
+    def _token_samples(
+        self, usage: Usage, labels: dict[str, str]
+    ) -> Iterator[tuple[ins.Instrument, tuple[str, ...], float]]:
+        for part, instrument in self._histograms:
+            labels[sc.TOKEN_TYPE] = part.value
+            count = usage.input_tokens if part is sc.Part.INPUT else usage.output_tokens
+            yield instrument, _values(instrument, labels), count
+
+    def _sample(
+        self,
+        samples: Iterable[tuple[ins.Instrument, tuple[str, ...], float]],
+        summary: Summary,
+        changes: Changes,
+    ) -> None:
+        """Book samples; each leads to the chat span."""
+        interception = summary.interception
+        root_id = interception.thread.root_id
+        place = chat_place(interception.id, root_id, self._trace_grouping)
+        for instrument, values, value in samples:
+            exemplar = Exemplar(value, summary.end_ns, place.trace_id, place.span_id)
+            changes.sample(
+                instrument.name,
+                *values,
+                bounds=instrument.bounds,
+                value=value,
+                exemplar=exemplar,
+            )
+
+    def _tokens(
+        self, record: TokensUsed, account: Account, value: Valued, changes: Changes
+    ) -> None:
+        usage = value.usage
+        agent = self._agent(account, changes)
+        user = self._user(account, changes)
+        if self._counters:
+            self._count_tokens(usage, {**_model_labels(agent), sc.USER_ID: user}, changes)
+        nanos = _book_cost(value.cost, agent, user, changes)
+        if usage.inconsistent:
+            changes.count(ins.INCONSISTENT, *agent)
+        totals = UsageTotals(
+            input_tokens=usage.input_tokens,
+            output_tokens=usage.output_tokens,
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            reasoning=usage.reasoning,
+            cost_nanos=nanos,
+            unpriced=int(value.cost is None),
+        )
+        changes.use(account.usage_key(record.at_ns), totals)
+
+    def _count_tokens(self, usage: Usage, labels: dict[str, str], changes: Changes) -> None:
+        modalities = _modalities(usage)
+        for part, instrument in self._counters:
+            for modality, count in modalities[part]:
+                labels[sc.TOKEN_MODALITY] = modality
+                changes.count(instrument.name, *_values(instrument, labels), amount=count)
+
+    def _tool(self, tool: ToolUsed, changes: Changes) -> None:
+        changes.count(
+            ins.TOOL_CALLS,
+            self._labels.value(sc.TOOL_NAME, tool.tool, changes),
+            "true" if tool.injected else "false",
+            tool_error_type(tool.invocation_error) if tool.invocation_error else "",
+        )
+
+    def _agent(self, account: Account, changes: Changes) -> tuple[str, str, str]:
+        """Return the labels provider, model and client."""
+        value = self._labels.value
+        return (
+            value(sc.PROVIDER_NAME, account.provider, changes),
+            value(sc.REQUEST_MODEL, account.model, changes),
+            value(sc.CLIENT, account.client, changes),
+        )
+
+    def _user(self, account: Account, changes: Changes) -> str:
+        if not self._user_label or account.user_id is None:
+            return ""
+        return self._labels.value(sc.USER_ID, str(account.user_id), changes)
+
+
+def _instruments(
+    pairs: Iterable[tuple[sc.Part, str]],
+) -> tuple[tuple[sc.Part, ins.Instrument], ...]:
+    return tuple((part, ins.INSTRUMENTS[name]) for part, name in dict.fromkeys(pairs))
+
+
+def _model_labels(agent: tuple[str, str, str]) -> dict[str, str]:
+    return {sc.OPERATION_NAME: sc.CHAT, sc.PROVIDER_NAME: agent[0], sc.REQUEST_MODEL: agent[1]}
+
+
+def _values(instrument: ins.Instrument, labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple([labels.get(key, "") for key in instrument.attributes])
+
+
+def _modalities(usage: Usage) -> dict[sc.Part, list[tuple[str, int]]]:
+    """Return each part's tokens by modality; input and output always, other parts if not zero.
+
+    Which modality cached and reasoning tokens have is known only where the
+    record tells that none is audio.
+    """
+    rest = sc.Modality.TEXT.value if usage.has_modality else sc.Modality.UNKNOWN.value
+    cached = rest if not usage.audio_input else sc.Modality.UNKNOWN.value
+    thought = rest if not usage.audio_output else sc.Modality.UNKNOWN.value
+    return {
+        sc.Part.INPUT: _with_audio(usage.input_tokens, usage.audio_input, rest),
+        sc.Part.OUTPUT: _with_audio(usage.output_tokens, usage.audio_output, rest),
+        sc.Part.CACHE_READ: [(cached, usage.cache_read)] if usage.cache_read else [],
+        sc.Part.CACHE_WRITE: [(cached, usage.cache_write)] if usage.cache_write else [],
+        sc.Part.REASONING: [(thought, usage.reasoning)] if usage.reasoning else [],
+    }
+
+
+def _with_audio(tokens: int, audio: int, rest: str) -> list[tuple[str, int]]:
+    if not audio:
+        return [(rest, tokens)]
+    heard = min(audio, tokens)
+    return [(sc.Modality.AUDIO.value, heard), (rest, tokens - heard)]
+
+
+def _book_cost(cost: Cost | None, agent: tuple[str, str, str], user: str, changes: Changes) -> int:
+    """Book each component in whole billionths of a dollar and return their sum."""
+    if cost is None:
+        changes.count(ins.UNPRICED, *agent)
+        return 0
+    total = 0
+    for component in _COMPONENTS:
+        amount = getattr(cost, component)
+        if amount:
+            nanos = round(amount * _NANO)
+            changes.count(ins.COST, *agent, component, user, amount=nanos)
+            total += nanos
+    return total

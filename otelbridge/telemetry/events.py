@@ -1,0 +1,108 @@
+"""Events: prompts, tool uses and thoughts, as span events or as log records."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+from otelbridge.domain.records import (
+    ModelThought,
+    PromptUsed,
+    ToolUsed,
+    kind_of,
+)
+from otelbridge.telemetry import content, wire
+from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry.attributes import (
+    MAX_TEXT,
+    prompt_attributes,
+    thought_attributes,
+    tool_attributes,
+)
+from otelbridge.telemetry.metadata import metadata_attributes
+from otelbridge.telemetry.summary import WITH_MSG_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from uuid import UUID
+
+    from otelbridge.domain.records import MetadataValue, Record
+    from otelbridge.telemetry.wire import SpanPlace
+
+#: The kinds of record that are told as events.
+Told: TypeAlias = PromptUsed | ToolUsed | ModelThought
+_TOLD = (PromptUsed, ToolUsed, ModelThought)
+
+#: Events that a span carries; further ones are counted in ``dropped_events_count``.
+MAX_SPAN_EVENTS = 1024
+
+
+def told_as_events(records: Iterable[Record]) -> list[Told]:
+    """Return the records that are told as events, in their order."""
+    return [record for record in records if isinstance(record, _TOLD)]
+
+
+def span_event(record: Told, interception: bytes, *, with_content: bool) -> bytes:
+    """Return a record as an event of its chat span.
+
+    Args:
+        record: The record.
+        interception: The attribute that names its interception.
+        with_content: Whether events may carry content.
+    """
+    attributes = _attributes(record, interception, with_content=with_content)
+    return wire.event(_NAMES[type(record)], record.at_ns, attributes)
+
+
+def log_event(record: Told, place: SpanPlace, interception: bytes, *, with_content: bool) -> bytes:
+    """Return a record as a log record of its chat span; see `span_event`."""
+    attributes = _attributes(record, interception, with_content=with_content)
+    return wire.log_record(place, _NAMES[type(record)], record.at_ns, attributes=attributes)
+
+
+_NAMES: dict[type[Record], str] = {
+    PromptUsed: sc.EVENT_PROMPT,
+    ToolUsed: sc.EVENT_TOOL_USE,
+    ModelThought: sc.EVENT_THOUGHT,
+}
+
+
+def kind_name(record: Record) -> str:
+    """Return the kind of a record as it is told."""
+    return kind_of(record).name.lower()
+
+
+def interception_attribute(interception_id: UUID) -> bytes:
+    """Return the attribute that names an interception."""
+    return wire.text(sc.INTERCEPTION_ID, str(interception_id))
+
+
+def _attributes(record: Told, interception: bytes, *, with_content: bool) -> list[bytes]:
+    own = own_attributes(record, with_content=with_content)
+    return event_attributes(record, interception, own, record.metadata)
+
+
+def own_attributes(record: Told, *, with_content: bool) -> list[bytes]:
+    """Return the attributes of the record's own row of the field table."""
+    if isinstance(record, PromptUsed):
+        found = prompt_attributes(record)
+        return found + content.input_messages([record]) if with_content else found
+    if isinstance(record, ToolUsed):
+        found = tool_attributes(record)
+        return found + content.tool_arguments(record) if with_content else found
+    found = thought_attributes(record)
+    return found + content.output_messages([record]) if with_content else found
+
+
+def event_attributes(
+    record: Record, interception: bytes, own: list[bytes], metadata: Mapping[str, MetadataValue]
+) -> list[bytes]:
+    """Return what every event has, around the record's own attributes."""
+    found = [interception]
+    if isinstance(record, WITH_MSG_ID) and record.msg_id:
+        found.append(wire.text(sc.RESPONSE_ID, record.msg_id[:MAX_TEXT]))
+    found += own
+    if record.synthetic_time:
+        found.append(wire.boolean(sc.SYNTHETIC, True))
+    if metadata:
+        found += metadata_attributes(metadata)
+    return found

@@ -1,0 +1,289 @@
+"""Every instrument: name, kind, unit, description and attributes, declared once.
+
+Source: OpenTelemetry GenAI and RPC semantic conventions; ``aibridge.*`` and
+``otelbridge.*`` are our own. Units are UCUM.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+from otelbridge.telemetry import semconv as sc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+class InstrumentKind(StrEnum):
+    """How an instrument's values behave."""
+
+    COUNTER = "counter"
+    UP_DOWN_COUNTER = "updowncounter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instrument:
+    """One instrument.
+
+    Attributes:
+        name: Its OpenTelemetry name.
+        kind: How its values behave.
+        unit: UCUM unit; an annotation as ``{token}`` except ``s`` and ``By``.
+        description: One sentence.
+        attributes: Attribute keys in the order of a series' values
+            (`otelbridge.domain.ledger.SeriesKey`). A value may be empty: absent.
+        bounds: A histogram's upper bounds, inclusive.
+        scale: What a counter's integer is multiplied by when told: cost is
+            booked in 1e-9 USD.
+        durable: Whether it lives in the ledger; if not, its value is observed
+            when it is collected.
+    """
+
+    name: str
+    kind: InstrumentKind
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    scale: float = 1
+    durable: bool = True
+
+
+#: Upper bounds for token counts (GenAI conventions, ``gen_ai.client.token.usage``).
+TOKEN_BOUNDS = tuple(float(4**power) for power in range(14))
+#: Upper bounds for an LLM request, in seconds (``gen_ai.client.operation.duration``).
+DURATION_BOUNDS = tuple(round(0.01 * 2**power, 2) for power in range(14))
+#: Upper bounds for a call of the bridge, in seconds (RPC conventions).
+CALL_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
+
+#: Cost is booked in billionths of a dollar.
+NANO_USD = 1e-9
+
+# The user is a label only where `[metrics] user_label` asks for it; else its value is empty.
+_MODEL = (sc.PROVIDER_NAME, sc.REQUEST_MODEL)
+_AGENT = (*_MODEL, sc.CLIENT)
+_OPERATION = (sc.OPERATION_NAME, *_MODEL)
+_USAGE = (*_OPERATION, sc.TOKEN_MODALITY, sc.USER_ID)
+
+
+def _counter(name: str, unit: str, description: str, *attributes: str) -> Instrument:
+    return Instrument(
+        name=name,
+        kind=InstrumentKind.COUNTER,
+        unit=unit,
+        description=description,
+        attributes=attributes,
+    )
+
+
+def _histogram(
+    name: str, unit: str, description: str, *attributes: str, bounds: tuple[float, ...]
+) -> Instrument:
+    return Instrument(
+        name=name,
+        kind=InstrumentKind.HISTOGRAM,
+        unit=unit,
+        description=description,
+        attributes=attributes,
+        bounds=bounds,
+    )
+
+
+def _observed(
+    name: str,
+    unit: str,
+    description: str,
+    *attributes: str,
+    kind: InstrumentKind = InstrumentKind.GAUGE,
+) -> Instrument:
+    return Instrument(
+        name=name,
+        kind=kind,
+        unit=unit,
+        description=description,
+        attributes=attributes,
+        durable=False,
+    )
+
+
+def _tokens(part: str, description: str) -> Instrument:
+    return _counter(f"gen_ai.client.inference.usage.{part}", "{token}", description, *_USAGE)
+
+
+def _operation_tokens(part: str, description: str) -> Instrument:
+    name = f"gen_ai.client.inference.operation.{part}"
+    keys = (*_OPERATION, sc.ERROR_TYPE)
+    return _histogram(name, "{token}", description, *keys, bounds=TOKEN_BOUNDS)
+
+
+def _duration(name: str, description: str) -> Instrument:
+    keys = (*_OPERATION, sc.ERROR_TYPE)
+    return _histogram(name, "s", description, *keys, bounds=DURATION_BOUNDS)
+
+
+_GENAI = (
+    _tokens("input_tokens", "Input tokens used, cached ones included."),
+    _tokens("output_tokens", "Output tokens used, reasoning included."),
+    _tokens("cache_read.input_tokens", "Input tokens read from the provider's cache."),
+    _tokens("cache_write.input_tokens", "Input tokens written to the provider's cache."),
+    _tokens("reasoning.output_tokens", "Output tokens spent on reasoning."),
+    _operation_tokens("input_tokens", "Input tokens of an LLM request."),
+    _operation_tokens("output_tokens", "Output tokens of an LLM request."),
+    _histogram(
+        "gen_ai.client.token.usage",
+        "{token}",
+        "Input and output tokens of an LLM request.",
+        *_OPERATION,
+        sc.TOKEN_TYPE,
+        bounds=TOKEN_BOUNDS,
+    ),
+    _duration("gen_ai.client.inference.duration", "How long an LLM request took."),
+    _duration("gen_ai.client.operation.duration", "How long an LLM request took."),
+)
+
+INTERCEPTIONS = "aibridge.interceptions"
+ACTIVE = "aibridge.interceptions.active"
+PROMPTS = "aibridge.prompts"
+TOOL_CALLS = "aibridge.tool.calls"
+THOUGHTS = "aibridge.model_thoughts"
+COST = "aibridge.cost"
+UNPRICED = "aibridge.cost.unpriced"
+INCONSISTENT = "aibridge.usage.inconsistent"
+LABEL_OVERFLOW = "otelbridge.label.overflow"
+RECORDS_ORPHAN = "otelbridge.records.orphan"
+RECORDS_LATE = "otelbridge.records.late"
+
+_RECORDS = (
+    _counter(
+        INTERCEPTIONS,
+        "{interception}",
+        "Finalised interceptions.",
+        *_AGENT,
+        sc.OUTCOME,
+        sc.USER_ID,
+    ),
+    _observed(
+        ACTIVE,
+        "{interception}",
+        "Interceptions that have started and not ended.",
+        *_MODEL,
+        kind=InstrumentKind.UP_DOWN_COUNTER,
+    ),
+    _counter(PROMPTS, "{prompt}", "Prompts.", *_AGENT),
+    _counter(
+        TOOL_CALLS,
+        "{call}",
+        "Tools that a model asked for.",
+        sc.TOOL_NAME,
+        sc.TOOL_INJECTED,
+        sc.ERROR_TYPE,
+    ),
+    _counter(THOUGHTS, "{thought}", "Thoughts that a model told.", *_AGENT),
+    Instrument(
+        name=COST,
+        kind=InstrumentKind.COUNTER,
+        unit="{USD}",
+        description="What the usage cost, in USD.",
+        attributes=(*_AGENT, sc.COST_COMPONENT, sc.USER_ID),
+        scale=NANO_USD,
+    ),
+    _counter(UNPRICED, "{record}", "Token records for which no price is known.", *_AGENT),
+    _counter(INCONSISTENT, "{record}", "Token records whose counts break an invariant.", *_AGENT),
+    _counter(
+        "aibridge.authorizations", "{authorization}", "Answers about a user's key.", sc.OUTCOME
+    ),
+    _counter(
+        "aibridge.mcp.token_requests", "{request}", "Answers about an MCP access token.", sc.OUTCOME
+    ),
+)
+
+_DELIVERY = (sc.DESTINATION, sc.SIGNAL)
+_BRIDGE = (
+    _counter(
+        "otelbridge.records.received",
+        "{record}",
+        "Well-formed records, repeats included.",
+        sc.RECORD_KIND,
+        sc.GATEWAY,
+    ),
+    _counter(
+        "otelbridge.records.duplicate",
+        "{record}",
+        "Records that had been received before.",
+        sc.RECORD_KIND,
+    ),
+    _counter(
+        RECORDS_ORPHAN, "{record}", "Records of interceptions without a start.", sc.RECORD_KIND
+    ),
+    _counter(
+        RECORDS_LATE,
+        "{record}",
+        "Records that came after their interception was told.",
+        sc.RECORD_KIND,
+    ),
+    _counter(
+        "otelbridge.records.rejected",
+        "{record}",
+        "Records that were refused.",
+        sc.RECORD_KIND,
+        sc.REASON,
+    ),
+    _counter(
+        "otelbridge.interceptions.failed",
+        "{interception}",
+        "Attempts to tell an interception that failed; it is tried again.",
+    ),
+    _observed("otelbridge.journal.records", "{record}", "Records of open interceptions."),
+    _observed("otelbridge.journal.bytes", "By", "Size of the journal."),
+    _observed("otelbridge.journal.oldest_age", "s", "Age of the oldest undelivered telemetry."),
+    _counter(
+        "otelbridge.delivery.delivered", "{item}", "Items that a destination took.", *_DELIVERY
+    ),
+    _counter(
+        "otelbridge.delivery.rejected",
+        "{item}",
+        "Items that a destination refused for good.",
+        *_DELIVERY,
+        sc.REASON,
+    ),
+    _counter(
+        "otelbridge.delivery.retries",
+        "{request}",
+        "Requests that will be sent again.",
+        *_DELIVERY,
+        sc.REASON,
+    ),
+    _observed("otelbridge.delivery.lag", "s", "Age of the oldest item not yet taken.", *_DELIVERY),
+    _counter(
+        LABEL_OVERFLOW,
+        "{value}",
+        "Values told as _OTHER because their label has too many.",
+        sc.LABEL,
+    ),
+    _histogram(
+        "rpc.server.call.duration",
+        "s",
+        "How long a call of the bridge took.",
+        sc.RPC_SYSTEM,
+        sc.RPC_METHOD,
+        sc.RPC_STATUS,
+        sc.ERROR_TYPE,
+        bounds=CALL_BOUNDS,
+    ),
+)
+
+#: Every instrument, by name.
+INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
+    {instrument.name: instrument for instrument in (*_GENAI, *_RECORDS, *_BRIDGE)}
+)
+
+
+def instruments_of(profile: sc.Profile) -> Mapping[str, Instrument]:
+    """Return what a destination of this profile is sent: its own metrics and the common ones."""
+    others = frozenset(instrument.name for instrument in _GENAI) - profile.metrics
+    return {name: each for name, each in INSTRUMENTS.items() if name not in others}

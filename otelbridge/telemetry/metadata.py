@@ -1,0 +1,130 @@
+"""Metadata: what gateways send besides their fields, told within our own limits.
+
+An exporter's limits would cut the oldest attributes first, required ones
+among them; so the limits are here, and what is left out is counted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, TypeAlias
+
+from otelbridge.domain.usage import USAGE_KEYS
+from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry import wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from otelbridge.domain.records import MetadataValue, TokensUsed
+
+#: How many keys are told, the first in byte order.
+MAX_KEYS = 32
+#: Length of a value, in bytes of UTF-8; what is longer is cut.
+MAX_VALUE_BYTES = 1024
+#: Length of a key, in characters; a longer one is left out: cut keys could collide.
+MAX_KEY = 128
+#: Where gateways put the user's name.
+USERNAME = "Username"
+
+_Metadata: TypeAlias = "Mapping[str, MetadataValue]"
+
+# These are told under names of their own.
+_NOT_REPEATED = USAGE_KEYS | {USERNAME}
+_INT64 = 1 << 63
+_MAX_CACHED = 64
+
+
+def metadata_attributes(metadata: _Metadata) -> list[bytes]:
+    """Return ``aibridge.metadata.<key>`` of each key, and how many were left out."""
+    found, dropped = limited(metadata)
+    if dropped:
+        found.append(wire.integer(sc.METADATA_DROPPED, dropped))
+    return found
+
+
+def limited(metadata: _Metadata) -> tuple[list[bytes], int]:
+    """Return the metadata's attributes, and the number of keys left out.
+
+    Keys without a value (null) are absent: neither told nor counted.
+    """
+    if metadata.keys() <= _NOT_REPEATED:
+        return [], 0
+    keys = [k for k, v in metadata.items() if v is not None and k not in _NOT_REPEATED]
+    told = _first_keys(keys)
+    found = [_attribute(f"{sc.METADATA}.{key}", metadata[key]) for key in told]
+    return found, len(keys) - len(told)
+
+
+def extra_attributes(extra: Mapping[str, int | float]) -> tuple[list[bytes], int]:
+    """Return ``aibridge.usage.extra.<key>`` of each key, and the number of keys left out."""
+    told = _first_keys(list(extra))
+    found = [_attribute(f"{sc.USAGE_EXTRA}.{key}", extra[key]) for key in told]
+    return found, len(extra) - len(told)
+
+
+def with_token_metadata(metadata: _Metadata, records: Iterable[TokensUsed]) -> _Metadata:
+    """Return a start's metadata joined by what token records carry besides numbers.
+
+    The start's keys win, then those of the earlier record. Token records have
+    no event of their own, and their numbers are told as usage.
+    """
+    joined: dict[str, MetadataValue] | None = None
+    for record in records:
+        if record.metadata.keys() <= USAGE_KEYS:
+            continue
+        for key, value in record.metadata.items():
+            if key not in USAGE_KEYS and not _is_number(value):
+                joined = dict(metadata) if joined is None else joined
+                joined.setdefault(key, value)
+    return metadata if joined is None else joined
+
+
+def _first_keys(keys: list[str]) -> list[str]:
+    # The order of code points is the byte order of UTF-8.
+    return sorted(key for key in keys if 0 < len(key) <= MAX_KEY)[:MAX_KEYS]
+
+
+def _attribute(key: str, value: MetadataValue) -> bytes:
+    if isinstance(value, bool):
+        return wire.boolean(key, value)
+    if isinstance(value, int) and -_INT64 <= value < _INT64:
+        return wire.integer(key, value)
+    if isinstance(value, int | float):
+        return wire.double(key, float(value))
+    if isinstance(value, str) and len(value) <= _MAX_CACHED:
+        return wire.label(key, value)
+    return wire.text(key, _cut(value if isinstance(value, str) else _json(value)))
+
+
+def _cut(text: str) -> str:
+    if len(text) * 4 <= MAX_VALUE_BYTES:  # at most four bytes a character
+        return text
+    return text.encode("utf-8", "replace")[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
+
+
+def _json(value: MetadataValue) -> str:
+    """Return JSON that does not depend on the order of a map's keys."""
+    try:
+        return json.dumps(
+            value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
+        )
+    except ValueError:
+        return _json(_finite(value))
+
+
+def _finite(value: MetadataValue) -> MetadataValue:
+    """Return the value with numbers that JSON cannot hold (NaN, infinities) as text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return value
+
+
+def _is_number(value: MetadataValue) -> bool:
+    is_numeric = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_numeric and math.isfinite(value)  # type: ignore[arg-type]  # narrowed above

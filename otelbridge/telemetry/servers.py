@@ -1,0 +1,68 @@
+"""MCP servers: where a tool was run, and why that failed, without any secret."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry import wire
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_MAX_URL = 1024
+
+# The first that fits names the error.
+_ERRORS = (
+    ("timeout", re.compile(r"time[d ]*-?out|deadline exceeded", re.IGNORECASE)),
+    ("cancelled", re.compile(r"cancell?ed", re.IGNORECASE)),
+    (
+        "unauthorized",
+        re.compile(r"unauthori[sz]ed|forbidden|permission denied|\b40[13]\b", re.IGNORECASE),
+    ),
+    (
+        "connection_error",
+        re.compile(
+            r"connect|\bdial\b|no such host|broken pipe|unreachable|\bEOF\b|\bTLS\b", re.IGNORECASE
+        ),
+    ),
+    ("tool_error", re.compile(r"\btool\b|tool_error|isError", re.IGNORECASE)),
+)
+# The words that decide stand at the front; a long text is not searched to its end.
+_SEARCHED = 1024
+
+
+def server_attributes(url: str) -> tuple[bytes, ...]:
+    """Return the server's address, port and URL without user information, query and fragment.
+
+    A text that is no http or https URL, or has more than 1024 characters, is
+    not told at all: it cannot be seen which part of it is secret.
+    """
+    return _server_attributes(url) if len(url) <= _MAX_URL else ()
+
+
+@lru_cache(maxsize=1024)
+def _server_attributes(url: str) -> tuple[bytes, ...]:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:
+        return ()
+    if parts.scheme not in _DEFAULT_PORTS or not host:
+        return ()
+    netloc = f"[{host}]" if ":" in host else host
+    netloc = netloc if port is None else f"{netloc}:{port}"
+    clean = f"{parts.scheme}://{netloc}{parts.path}"
+    return (
+        wire.text(sc.SERVER_ADDRESS, host),
+        wire.integer(sc.SERVER_PORT, _DEFAULT_PORTS[parts.scheme] if port is None else port),
+        wire.text(sc.MCP_SERVER_URL, clean),
+    )
+
+
+def tool_error_type(message: str) -> str:
+    """Return ``error.type`` for a gateway's words about a tool that it could not run."""
+    for name, pattern in _ERRORS:
+        if pattern.search(message, 0, _SEARCHED):
+            return name
+    return sc.OTHER

@@ -1,0 +1,174 @@
+"""The teller: records and interceptions become ledger entries and OTLP messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otelbridge.domain.ports import OutboxItem, Signal
+from otelbridge.domain.records import TokensUsed
+from otelbridge.telemetry import instruments as ins
+from otelbridge.telemetry import wire
+from otelbridge.telemetry.accounts import Accounts
+from otelbridge.telemetry.booking import Booker
+from otelbridge.telemetry.cost import GenaiPricer
+from otelbridge.telemetry.events import interception_attribute, kind_name, log_event, told_as_events
+from otelbridge.telemetry.ids import chat_place
+from otelbridge.telemetry.late import late_event, start_of
+from otelbridge.telemetry.prices import load_prices
+from otelbridge.telemetry.providers import ProviderNames
+from otelbridge.telemetry.spans import spans_of
+from otelbridge.telemetry.summary import summarise
+from otelbridge.telemetry.valuation import Valuation
+from otelbridge.telemetry.variants import profiles_of, variants_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from otelbridge.config.sections import Config
+    from otelbridge.domain.interception import Closed, Interception
+    from otelbridge.domain.ledger import Changes
+    from otelbridge.domain.ports import Pricer
+    from otelbridge.domain.records import InterceptionStarted, Record
+    from otelbridge.telemetry.labels import Labels
+    from otelbridge.telemetry.summary import Summary
+    from otelbridge.telemetry.variants import Variant
+
+# Items are told and refused as a whole: a body larger than this is split, so that one
+# interception with much content does not exceed a collector's limit (4 MiB for gRPC).
+_MAX_BODY = 1024 * 1024
+
+
+class OtlpTeller:
+    """Tells everything as OTLP; see `otelbridge.domain.ports.Teller`.
+
+    Called in the journal's thread only.
+
+    Args:
+        variants: What is told to whom.
+        accounts: Knows whose usage is counted.
+        booker: Adds to the ledger.
+        pricer: Knows prices.
+    """
+
+    def __init__(
+        self,
+        variants: Sequence[Variant],
+        *,
+        accounts: Accounts,
+        booker: Booker,
+        pricer: Pricer,
+    ) -> None:
+        self._variants = tuple(variants)
+        self._accounts = accounts
+        self._booker = booker
+        self._values = Valuation(pricer)
+
+    def record_arrived(
+        self, record: Record, start: InterceptionStarted | None, changes: Changes
+    ) -> None:
+        """Book a record of an interception whose start is known (None: it never came)."""
+        if start is None:
+            changes.count(ins.RECORDS_ORPHAN, kind_name(record))
+        value = self._values.arrived(record, start) if isinstance(record, TokensUsed) else None
+        self._booker.record(record, self._accounts.of(start), value, changes)
+
+    def interception_closed(
+        self, interception: Interception, changes: Changes
+    ) -> Sequence[OutboxItem]:
+        """Book a finalised interception and return what will be told of it."""
+        start = interception.start
+        account = self._accounts.of(start)
+        summary = summarise(
+            interception,
+            provider=account.provider,
+            values=[self._values.told(record, start) for record in interception.tokens],
+        )
+        self._booker.interception(summary, account, changes)
+        return [item for variant in self._variants for item in _told(summary, variant)]
+
+    def record_late(self, record: Record, closed: Closed, changes: Changes) -> Sequence[OutboxItem]:
+        """Book a record that came after its interception was told; return what will be told."""
+        changes.count(ins.RECORDS_LATE, kind_name(record))
+        start = start_of(closed)
+        value = self._values.told(record, start) if isinstance(record, TokensUsed) else None
+        account = self._accounts.of_closed(closed)
+        self._booker.record(record, account, value, changes)
+        items: list[OutboxItem] = []
+        for variant in self._variants:
+            if variant.logs:
+                event = late_event(
+                    record,
+                    chat_place(closed.id, closed.root_id, variant.trace_grouping),
+                    provider=account.provider,
+                    profile=variant.profile,
+                    value=value,
+                    with_content=variant.has_event_content,
+                )
+                items += _items(Signal.LOGS, variant.logs, [event])
+        return items
+
+    def committed(self, changes: Changes) -> None:
+        """Note that the changes are durable: label values admitted in them count from now on."""
+        self._booker.committed(changes)
+
+
+def build_teller(config: Config, bits: Mapping[str, int], labels: Labels) -> OtlpTeller:
+    """Build a teller from the settings.
+
+    Args:
+        config: The settings.
+        bits: Each destination's bit (``1 << i``), by its name.
+        labels: Admits values as labels.
+
+    Raises:
+        ConfigError: If the file of prices cannot be read or is wrong.
+    """
+    providers = ProviderNames(config.telemetry.providers)
+    overrides = config.prices.overrides
+    return OtlpTeller(
+        variants_of(config, bits),
+        accounts=Accounts(providers),
+        booker=Booker(
+            profiles_of(config),
+            labels,
+            trace_grouping=config.telemetry.trace_grouping,
+            user_label=config.metrics.user_label,
+        ),
+        pricer=GenaiPricer(providers, load_prices(overrides) if overrides else None),
+    )
+
+
+def _told(summary: Summary, variant: Variant) -> Iterable[OutboxItem]:
+    if variant.traces:
+        yield from _items(Signal.TRACES, variant.traces, spans_of(summary, variant))
+    if variant.logs and variant.events != "span":
+        yield from _items(Signal.LOGS, variant.logs, _logs(summary, variant))
+
+
+def _logs(summary: Summary, variant: Variant) -> list[bytes]:
+    interception = summary.interception
+    place = chat_place(interception.id, interception.thread.root_id, variant.trace_grouping)
+    named = interception_attribute(interception.id)
+    with_content = variant.has_event_content
+    return [
+        log_event(record, place, named, with_content=with_content)
+        for record in told_as_events(interception.records)
+    ]
+
+
+def _items(signal: Signal, destinations: int, parts: Sequence[bytes]) -> list[OutboxItem]:
+    """Return the parts as few items, each of a size that collectors take."""
+    found: list[OutboxItem] = []
+    batch: list[bytes] = []
+    size = 0
+    for part in parts:
+        if batch and size + len(part) > _MAX_BODY:
+            body = wire.joined(wire.SCOPE_ITEMS, batch)
+            found.append(OutboxItem(signal, destinations, len(batch), body))
+            batch, size = [], 0
+        batch.append(part)
+        size += len(part)
+    if batch:
+        body = wire.joined(wire.SCOPE_ITEMS, batch)
+        found.append(OutboxItem(signal, destinations, len(batch), body))
+    return found

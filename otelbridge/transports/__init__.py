@@ -1,0 +1,1 @@
+"""Sockets and tasks: the gRPC server, the HTTP server, the control socket, the client."""

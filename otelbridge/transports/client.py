@@ -1,0 +1,160 @@
+"""The client side: recorded calls sent to a bridge, as a gateway would send them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import grpc.aio
+
+from otelbridge.servicers.methods import descriptors, path_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from otelbridge.transports.capture import CapturedCall
+
+_CALL_LIMIT_S = 30.0
+# Interceptions that are sent at the same time at full speed.
+_MAX_LANES = 64
+_STREAMS = frozenset(
+    path_of(method).removeprefix("/proto.") for method in descriptors() if method.server_streaming
+)
+# A bridge may refuse these for what its store says of the caller. Whatever
+# else fails, and any record that is refused, is not as it should be.
+_ANSWERS = frozenset(
+    {"UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"}
+)
+
+
+@dataclass(slots=True)
+class Results:
+    """How calls were answered.
+
+    Attributes:
+        codes: Number of calls by ``Service/Method`` and name of their status.
+        texts: The first error's text by the same.
+    """
+
+    codes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    texts: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @property
+    def total(self) -> int:
+        """Return the number of calls."""
+        return self.codes.total()
+
+    @property
+    def unexpected(self) -> int:
+        """Return the number of calls that a bridge in order would not answer so."""
+        return sum(
+            count
+            for (rpc, code), count in self.codes.items()
+            if code != "OK" and (rpc.startswith("Recorder/") or code not in _ANSWERS)
+        )
+
+    def add(self, rpc: str, code: str, text: str = "") -> None:
+        """Note an answer."""
+        self.codes[rpc, code] += 1
+        if text:
+            self.texts.setdefault((rpc, code), text)
+
+
+async def send_calls(
+    channel: grpc.aio.Channel,
+    calls: Sequence[CapturedCall],
+    *,
+    speed: float | None,
+    key: str | None = None,
+    on_answer: Callable[[], None] = lambda: None,
+) -> Results:
+    """Send recorded calls in their causal order.
+
+    An interception's start is acknowledged before what came after it is sent,
+    as in a gateway.
+
+    Args:
+        channel: Where to.
+        calls: Sorted by time.
+        speed: How many times as fast as recorded; None for as fast as it
+            goes: the calls of one interception then come one after the other.
+        key: A gateway key.
+        on_answer: Called for each call that was answered.
+    """
+    sender = _Sender(channel, key, on_answer)
+    if speed is None:
+        await _send_lanes(sender, calls)
+    else:
+        await _send_paced(sender, calls, speed)
+    return sender.results
+
+
+async def _send_lanes(sender: _Sender, calls: Iterable[CapturedCall]) -> None:
+    lanes: dict[str, list[CapturedCall]] = {}
+    for call in calls:
+        lanes.setdefault(call.interception, []).append(call)
+    free = asyncio.Semaphore(_MAX_LANES)
+
+    async def send(lane: Iterable[CapturedCall]) -> None:
+        async with free:
+            for call in lane:
+                await sender.send(call)
+
+    async with asyncio.TaskGroup() as group:
+        for lane in lanes.values():
+            group.create_task(send(lane))
+
+
+async def _send_paced(sender: _Sender, calls: Sequence[CapturedCall], speed: float) -> None:
+    clock = asyncio.get_running_loop().time
+    began, first_s = clock(), calls[0].at_s if calls else 0.0
+    starts: dict[str, asyncio.Task[None]] = {}
+
+    async def send_after(start: asyncio.Task[None], call: CapturedCall) -> None:
+        await asyncio.wait({start})
+        await sender.send(call)
+
+    async with asyncio.TaskGroup() as group:
+        for call in calls:
+            await asyncio.sleep(began + (call.at_s - first_s) / speed - clock())
+            start = starts.get(call.interception)
+            task = group.create_task(
+                sender.send(call) if start is None else send_after(start, call)
+            )
+            if call.is_start:
+                starts.setdefault(call.interception, task)
+
+
+class _Sender:
+    """Sends calls and keeps their results."""
+
+    def __init__(
+        self, channel: grpc.aio.Channel, key: str | None, on_answer: Callable[[], None]
+    ) -> None:
+        self._channel = channel
+        self._metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+        self._on_answer = on_answer
+        self._methods: dict[str, Any] = {}
+        self.results = Results()
+
+    async def send(self, call: CapturedCall) -> None:
+        """Send one call and note its answer; a stream is left after its first message."""
+        calling = self._method(call.rpc)(
+            call.request.SerializeToString(), metadata=self._metadata, timeout=_CALL_LIMIT_S
+        )
+        try:
+            await (calling.read() if call.rpc in _STREAMS else calling)
+        except grpc.aio.AioRpcError as error:
+            self.results.add(call.rpc, error.code().name, error.details() or "")
+        else:
+            calling.cancel()  # of no effect on a call that is over
+            self.results.add(call.rpc, "OK")
+        self._on_answer()
+
+    def _method(self, rpc: str) -> Any:
+        if rpc not in self._methods:
+            kind = self._channel.unary_stream if rpc in _STREAMS else self._channel.unary_unary
+            self._methods[rpc] = kind(f"/proto.{rpc}")
+        return self._methods[rpc]
