@@ -7,7 +7,6 @@ committed and removed again if the commit fails.
 from __future__ import annotations
 
 import heapq
-from collections import Counter
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -74,7 +73,7 @@ class Assembler:
         self._open: dict[int, _Open] = {}
         self._callers: dict[str, list[int]] = {}
         self._deadlines: list[tuple[int, int]] = []
-        self._active: Counter[tuple[str, str]] = Counter()
+        self._active: dict[tuple[str, str], int] = {}
         self._records = 0
 
     def __len__(self) -> int:
@@ -226,8 +225,10 @@ class Assembler:
 
     def _count(self, start: InterceptionStarted, change: int) -> None:
         labels = (start.provider, start.model)
-        self._active[labels] += change
-        if not self._active[labels]:
+        count = self._active.get(labels, 0) + change
+        if count:
+            self._active[labels] = count
+        else:
             del self._active[labels]
 
 

@@ -132,7 +132,8 @@ def usage_of(record: TokensUsed) -> Usage:
     output = record.output_tokens
     counts: tuple[int, ...] = (total, output, read, write, *told[2:])
     smallest = min(record.input_tokens, *counts)
-    inconsistent = smallest < 0 or read + write > total or told.reasoning > output
+    # More cached than input means that the uncached part is negative.
+    inconsistent = smallest < 0 or told.reasoning > output
     if smallest < 0 or max(counts) > _MAX_COUNT:
         inconsistent = True
         counts = tuple(min(max(0, count), _MAX_COUNT) for count in counts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
+from otelbridge.errors import JournalError
 from otelbridge.journal.ledger import LedgerTables
 from otelbridge.journal.lock import Lock
 from otelbridge.journal.schema import open_database
@@ -50,6 +51,8 @@ def read_usage(path: Path) -> list[UsageRow]:
     Raises:
         JournalError: If it is not there, in use, or cannot be read.
     """
+    if not path.exists():
+        raise JournalError(f"journal.url: {path}: there is no journal")
     lock = Lock(path)
     try:
         database = open_database(path)

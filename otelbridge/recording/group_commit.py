@@ -41,6 +41,8 @@ _PRUNE_TICKS = 600
 # One commit at most: bounds the memory that its blob takes.
 _MAX_BATCH = 2000
 _MAX_BATCH_BYTES = 32 * 1024 * 1024
+# A fault that hits every commit must not fill the disk with log lines.
+_LOG_EVERY_S = 10.0
 _REFUSAL = "the journal cannot commit, try again later"
 
 
@@ -89,6 +91,7 @@ class GroupCommit:
         self._taken: dict[tuple[str, Signal], int] = {}
         self._upkeep: asyncio.Task[None] | None = None
         self.stats = JournalStats()
+        self._logged_at_s = -_LOG_EVERY_S
         self._failure: JournalError | None = None
         self._idle = asyncio.Event()
         self._idle.set()
@@ -250,10 +253,10 @@ class GroupCommit:
     def _failed(
         self, futures: list[asyncio.Future[None]], side: Side, error: BaseException
     ) -> None:
-        if isinstance(error, JournalFullError):
-            logger.error("records are refused: %s", error)
-        else:
-            logger.error("records are refused", exc_info=error)
+        if self._loop.time() - self._logged_at_s >= _LOG_EVERY_S:
+            self._logged_at_s = self._loop.time()
+            fault = None if isinstance(error, JournalError) else error
+            logger.error("records are refused: %s", error, exc_info=fault)
         answer = UnavailableError(_REFUSAL)
         for future in futures:
             _answer(future, answer)

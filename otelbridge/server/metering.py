@@ -19,10 +19,6 @@ class CallMeter:
     def __init__(self, commits: GroupCommit) -> None:
         self._commits = commits
 
-    def count(self, instrument: str, *values: str, amount: int = 1) -> None:
-        """Add to a counter."""
-        self._commits.count(instrument, *values, amount=amount)
-
     def observe_call(self, method: str, code: str, seconds: float) -> None:
         """Book one answered call."""
         values = _values(method, code)

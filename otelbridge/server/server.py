@@ -206,15 +206,17 @@ class Server:
         self.addresses = {"grpc": grpc.address, **self.addresses}
 
     def _methods(self, store: Store, core: Core) -> Mapping[str, Method]:
-        clock_ns = self._clock_ns
+        clock_ns, count = self._clock_ns, core.commits.count
         recorder = RecorderServicer(
             core.commits, keep_content=_keeps_content(self._config), clock_ns=clock_ns
         )
         return method_table(
             {
                 "Recorder": recorder,
-                "MCPConfigurator": MCPConfiguratorServicer(store, clock_ns=clock_ns),
-                "Authorizer": AuthorizerServicer(store, core.spending, clock_ns=clock_ns),
+                "MCPConfigurator": MCPConfiguratorServicer(store, clock_ns=clock_ns, count=count),
+                "Authorizer": AuthorizerServicer(
+                    store, core.spending, clock_ns=clock_ns, count=count
+                ),
                 "ProviderConfigurator": ProviderConfiguratorServicer(store),
             }
         )

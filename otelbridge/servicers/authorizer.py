@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 from uuid import UUID
 
 from otelbridge.domain.access import REFUSED, authorise, authorise_id, budget_of, is_exceeded
-from otelbridge.errors import InvalidRequestError, UnauthenticatedError, escaped
+from otelbridge.errors import (
+    CallError,
+    InvalidRequestError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    escaped,
+)
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.messages import parse_uuid
 
@@ -14,10 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otelbridge.domain.access import Key, Spend
-    from otelbridge.servicers.methods import Call
+    from otelbridge.servicers.methods import Call, Count
     from otelbridge.store import Store
 
 _NIL = UUID(int=0)
+_OUTCOMES = {UnauthenticatedError: "unauthenticated", PermissionDeniedError: "permission_denied"}
 
 
 class AuthorizerServicer:
@@ -27,12 +34,16 @@ class AuthorizerServicer:
         store: Who has which key and budget.
         spend: What users have spent.
         clock_ns: The bridge's clock.
+        count: Counts the answers.
     """
 
-    def __init__(self, store: Store, spend: Spend, *, clock_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, store: Store, spend: Spend, *, clock_ns: Callable[[], int], count: Count
+    ) -> None:
         self._store = store
         self._spend = spend
         self._clock_ns = clock_ns
+        self._count = count
 
     async def IsAuthorized(
         self, request: pb.IsAuthorizedRequest, call: Call
@@ -50,7 +61,12 @@ class AuthorizerServicer:
         """
         if request.key and request.key_id:
             raise InvalidRequestError("both key and key_id set; exactly one required")
-        key = self._key(request, is_trusted=call.trusted)
+        try:
+            key = self._key(request, is_trusted=call.trusted)
+        except CallError as error:
+            self._count("aibridge.authorizations", _OUTCOMES[type(error)])
+            raise
+        self._count("aibridge.authorizations", "authorized")
         return pb.IsAuthorizedResponse(
             owner_id=str(key.user.id), api_key_id=key.id, username=key.user.name
         )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from otelbridge.domain.access import McpServer
-    from otelbridge.servicers.methods import Call
+    from otelbridge.servicers.methods import Call, Count
     from otelbridge.store import Store
     from otelbridge.store.tokens import Links
 
@@ -29,11 +29,13 @@ class MCPConfiguratorServicer:
     Args:
         store: The MCP servers, and the tokens for them.
         clock_ns: The bridge's clock.
+        count: Counts the answers.
     """
 
-    def __init__(self, store: Store, *, clock_ns: Callable[[], int]) -> None:
+    def __init__(self, store: Store, *, clock_ns: Callable[[], int], count: Count) -> None:
         self._store = store
         self._clock_ns = clock_ns
+        self._count = count
         self._links_problem = ""
 
     async def GetMCPServerConfigs(
@@ -75,6 +77,8 @@ class MCPConfiguratorServicer:
                 response.access_tokens[server_id] = token.reveal()
             else:
                 response.errors[server_id] = token.value
+            outcome = "token" if isinstance(token, Secret) else token.name.lower()
+            self._count("aibridge.mcp.token_requests", outcome)
         return response
 
     async def _links(self, servers: Iterable[McpServer | None]) -> Links | None:

@@ -7,7 +7,7 @@ its servicer is served by both with no further line.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
@@ -71,6 +71,13 @@ class Method:
             raise InvalidRequestError(
                 f"{self.name}: {len(raw)} bytes are not a {self.request_class.DESCRIPTOR.name}"
             ) from None
+
+
+class Count(Protocol):
+    """Adds to a counter of the ledger."""
+
+    def __call__(self, instrument: str, *values: str, amount: int = 1) -> None:
+        """Add ``amount`` to the series with these attribute values."""
 
 
 def descriptors() -> list[MethodDescriptor]:

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 MAX_KEYS = 32
 #: Length of a value, in bytes of UTF-8; what is longer is cut.
 MAX_VALUE_BYTES = 1024
-#: Length of a key, in characters; a longer one is left out: cut keys could collide.
+#: Length of a key, in characters; a longer one, or an empty one, is left out: cut keys
+#: could collide.
 MAX_KEY = 128
 #: Where gateways put the user's name.
 USERNAME = "Username"
@@ -32,6 +33,8 @@ _Metadata: TypeAlias = "Mapping[str, MetadataValue]"
 
 # These are told under names of their own.
 _NOT_REPEATED = USAGE_KEYS | {USERNAME}
+# The number of keys left out stands under this one.
+_TAKEN = sc.METADATA_DROPPED.removeprefix(f"{sc.METADATA}.")
 _INT64 = 1 << 63
 _MAX_CACHED = 64
 
@@ -52,7 +55,7 @@ def limited(metadata: _Metadata) -> tuple[list[bytes], int]:
     if metadata.keys() <= _NOT_REPEATED:
         return [], 0
     keys = [k for k, v in metadata.items() if v is not None and k not in _NOT_REPEATED]
-    told = _first_keys(keys)
+    told = _first_keys([key for key in keys if key != _TAKEN])
     found = [_attribute(f"{sc.METADATA}.{key}", metadata[key]) for key in told]
     return found, len(keys) - len(told)
 

@@ -15,7 +15,7 @@ _MAX_URL = 1024
 # The first that fits names the error.
 _ERRORS = (
     ("timeout", re.compile(r"time[d ]*-?out|deadline exceeded", re.IGNORECASE)),
-    ("cancelled", re.compile(r"cancell?ed", re.IGNORECASE)),
+    ("cancelled", re.compile(r"cancel{1,2}ed", re.IGNORECASE)),
     (
         "unauthorized",
         re.compile(r"unauthori[sz]ed|forbidden|permission denied|\b40[13]\b", re.IGNORECASE),

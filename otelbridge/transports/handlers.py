@@ -97,9 +97,7 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
 
         async def answer(raw: bytes, context: Any) -> None:
             started = clock()
-            call = Call(
-                raw=raw, gateway=caller.gateway, trusted=caller.trusted
-            )
+            call = Call(raw=raw, gateway=caller.gateway, trusted=caller.trusted)
             try:
                 await self._streams.run(_stream(method, call, context))
             except (asyncio.CancelledError, grpc.aio.BaseError):

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import pytest
 
-from otelbridge.domain.ledger import UsageKey, UsageTotals
+from otelbridge.domain.ledger import Changes, UsageKey, UsageTotals
 from otelbridge.domain.spending import Spending
 from otelbridge.errors import (
     CallError,
@@ -33,9 +33,15 @@ WRONG_KEY = f"aliceKey01-{'W' * 22}"
 
 
 def authorizer(
-    directory: Path, *, text: str = PEOPLE + KEYS, now_ns: int = NOW_NS
+    directory: Path,
+    *,
+    text: str = PEOPLE + KEYS,
+    now_ns: int = NOW_NS,
+    changes: Changes | None = None,
 ) -> AuthorizerServicer:
-    return AuthorizerServicer(open_store(directory, text), spending(), clock_ns=lambda: now_ns)
+    store = open_store(directory, text)
+    changes = Changes() if changes is None else changes
+    return AuthorizerServicer(store, spending(), clock_ns=lambda: now_ns, count=changes.count)
 
 
 def spending() -> Spending:
@@ -193,3 +199,17 @@ async def test_a_user_id_that_is_no_uuid_is_named_escaped_and_cut(
         )
 
     assert str(caught.value) == text
+
+
+async def test_answers_are_counted_by_outcome(tmp_path: Path) -> None:
+    changes = Changes()
+    servicer = authorizer(tmp_path, text=with_status("suspended"), changes=changes)
+
+    for key in (WRONG_KEY, UNKNOWN_KEY, ALICE_KEY):
+        with pytest.raises(CallError):
+            await servicer.IsAuthorized(pb.IsAuthorizedRequest(key=key), LOCAL)
+
+    assert changes.counts == {
+        ("aibridge.authorizations", ("unauthenticated",)): 2,
+        ("aibridge.authorizations", ("permission_denied",)): 1,
+    }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from otelbridge.domain.ledger import Changes
 from otelbridge.errors import InvalidRequestError
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
@@ -42,8 +43,12 @@ auth = {{ kind = "static", token = "all" }}
 {OAUTH2}"""
 
 
-def configurator(directory: Path, text: str = SERVERS) -> MCPConfiguratorServicer:
-    return MCPConfiguratorServicer(open_store(directory, text), clock_ns=lambda: NOW_NS)
+def configurator(
+    directory: Path, text: str = SERVERS, *, changes: Changes | None = None
+) -> MCPConfiguratorServicer:
+    store = open_store(directory, text)
+    count = (Changes() if changes is None else changes).count
+    return MCPConfiguratorServicer(store, clock_ns=lambda: NOW_NS, count=count)
 
 
 async def tokens(
@@ -189,3 +194,14 @@ async def test_a_user_id_that_is_no_uuid_is_named_escaped_and_cut(
         await tokens(configurator(tmp_path), "wiki", user_id=user_id)
 
     assert str(caught.value) == text
+
+
+async def test_token_requests_are_counted_by_outcome(tmp_path: Path) -> None:
+    changes = Changes()
+
+    await tokens(configurator(tmp_path, changes=changes), "wiki", "nobody's")
+
+    assert changes.counts == {
+        ("aibridge.mcp.token_requests", ("token",)): 1,
+        ("aibridge.mcp.token_requests", ("no_server",)): 1,
+    }

@@ -223,6 +223,14 @@ def test_two_response_ids_are_both_told() -> None:
     assert found["aibridge.response.ids"] == ["msg_0", "msg_1"]
 
 
+def test_of_very_many_response_ids_the_last_are_told() -> None:
+    many = [changed(PROMPTED, msg_id=f"{n:03}", at_ns=BEGIN_NS + n) for n in range(130)]
+
+    found = told(STARTED, *many, ENDED)
+
+    assert found["aibridge.response.ids"] == [f"{number:03}" for number in range(2, 130)]
+
+
 @pytest.mark.parametrize("username", ["", 7.0, None, {"name": "alice"}])
 def test_a_users_name_that_is_no_text_is_left_out(username: MetadataValue) -> None:
     found = told(changed(STARTED, metadata={"Username": username}), ENDED)

@@ -212,13 +212,14 @@ def test_parts_that_contradict_the_whole_are_never_counted_twice() -> None:
         input_tokens=-900,
         output_tokens=0,
         cache_read_input_tokens=1000,
-        cache_write_input_tokens=0,
+        cache_write_input_tokens=50,
         metadata={},
     )
 
     cost = price("anthropic", "claude-opus-4-5", usage_of(used))
 
-    assert components(cost) == [0, 0, Decimal("0.00005"), 0, 0]
+    # The whole is 150 tokens: all of them were read.
+    assert components(cost) == [0, 0, Decimal("0.000075"), 0, 0]
 
 
 def test_a_sum_has_the_components_of_all_and_the_last_ones_price() -> None:

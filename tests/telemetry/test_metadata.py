@@ -72,6 +72,10 @@ def test_keys_that_cannot_be_told_are_counted() -> None:
     assert told({"": 1, "k" * 129: 1, "k" * 128: 1}) == {"k" * 128: 1, "dropped": 2}
 
 
+def test_a_key_that_would_collide_with_the_count_is_counted() -> None:
+    assert told({"dropped": "x", "a": 1}) == {"a": 1, "dropped": 1}
+
+
 def test_the_users_name_and_usage_are_not_repeated() -> None:
     found = told({"Username": "alice", "cache_read_input": 5, "total_tokens": 9, "team": "x"})
 

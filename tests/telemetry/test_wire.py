@@ -82,7 +82,8 @@ def test_a_span_has_all_its_fields() -> None:
     assert (span.start_time_unix_nano, span.end_time_unix_nano) == (2**63, 2**63 + 1)
     assert (span.events[0].name, span.events[0].time_unix_nano) == ("e", 7)
     assert attributes(span.events[0].attributes) == {"n": -1}
-    assert (span.links[0].trace_id, span.links[0].span_id) == (b"T" * 16, b"S" * 8)
+    (link,) = span.links
+    assert (link.trace_id, link.span_id, link.flags) == (b"T" * 16, b"S" * 8, 0x101)
     assert (span.status.code, span.status.message) == (Status.STATUS_CODE_ERROR, "why")
     assert span.dropped_events_count == 300
 
