@@ -108,16 +108,11 @@ class Assembler:
         opened.records[record.identity] = record
         self._records += 1
         opened.last_ns = max(opened.last_ns, record.received_at_ns)
-        was_active = _is_active(opened)
-        if isinstance(record, InterceptionStarted):
-            opened.start = record
-        elif isinstance(record, InterceptionEnded):
-            opened.ended_ns = opened.ended_ns or record.received_at_ns
-        elif isinstance(record, ToolUsed) and record.tool_call_id:
-            self._callers.setdefault(record.tool_call_id, []).append(key)
-        self._count_active(opened, before=was_active)
-        if opened.start is not None and opened.ended_ns:
-            heapq.heappush(self._deadlines, (self._deadline(opened), key))
+        if isinstance(record, ToolUsed):
+            if record.tool_call_id:
+                self._callers.setdefault(record.tool_call_id, []).append(key)
+        elif isinstance(record, (InterceptionStarted, InterceptionEnded)):
+            self._mark(opened, record)
 
     def remove(self, record: Record) -> None:
         """Take back a record whose commit failed."""
@@ -217,6 +212,19 @@ class Assembler:
         if opened.start is None or not opened.ended_ns:
             return opened.last_ns + self._max_age_ns
         return min(opened.last_ns + self._grace_ns, opened.ended_ns + _MAX_GRACE_NS)
+
+    def _mark(self, opened: _Open, record: InterceptionStarted | InterceptionEnded) -> None:
+        """Note a start or an end."""
+        was_active = _is_active(opened)
+        if isinstance(record, InterceptionStarted):
+            opened.start = record
+        else:
+            opened.ended_ns = opened.ended_ns or record.received_at_ns
+        self._count_active(opened, before=was_active)
+        if opened.start is not None and opened.ended_ns:
+            heapq.heappush(
+                self._deadlines, (self._deadline(opened), record.interception_id.int)
+            )
 
     def _count_active(self, opened: _Open, *, before: bool) -> None:
         after = _is_active(opened)

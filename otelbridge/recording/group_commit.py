@@ -22,6 +22,7 @@ from otelbridge.recording.recording import JournalStats, Result, Side, Submissio
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from otelbridge.domain.ledger import Changes
     from otelbridge.domain.ports import OutboxRow, Signal
     from otelbridge.errors import CallError
     from otelbridge.journal import SqliteJournal
@@ -62,6 +63,7 @@ class GroupCommit:
 
     Attributes:
         stats: The journal, about a second ago.
+        booking: Called once a second to hand over counts that nobody waits for.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class GroupCommit:
         self._taken: dict[tuple[str, Signal], int] = {}
         self._upkeep: asyncio.Task[None] | None = None
         self.stats = JournalStats()
+        self.booking: list[Callable[[Changes], None]] = []
         self._logged_at_s = -_LOG_EVERY_S
         self._failure: JournalError | None = None
         self._idle = asyncio.Event()
@@ -102,12 +105,15 @@ class GroupCommit:
         """Whether the last commit succeeded."""
         return self._failure is None
 
-    async def record(self, submission: Submission) -> None:
-        """Return when the record is durable.
+    def record(self, submission: Submission) -> asyncio.Future[None]:
+        """Return what is done when the record is durable.
+
+        Its error is an AlreadyExistsError if a different start was recorded
+        under its id.
 
         Raises:
-            AlreadyExistsError: If a different start was recorded under its id.
-            UnavailableError: If it could not be committed.
+            UnavailableError: If nothing can be committed any more; as the
+                future's error, if this record could not be.
         """
         if self._failure is not None:
             raise UnavailableError(_REFUSAL)
@@ -115,17 +121,11 @@ class GroupCommit:
         self._waiting.append((submission, future))
         if not self._scheduled:
             self._schedule()
-        await future
+        return future
 
     def count(self, instrument: str, *values: str, amount: int = 1) -> None:
         """Add to a counter of the ledger; visible with the next commit."""
         self._side.changes.count(instrument, *values, amount=amount)
-
-    def sample(
-        self, instrument: str, *values: str, bounds: tuple[float, ...], value: float
-    ) -> None:
-        """Add a sample to a histogram of the ledger; visible with the next commit."""
-        self._side.changes.sample(instrument, *values, bounds=bounds, value=value)
 
     async def read(
         self, destination: str, signal: Signal, *, limit: int, max_bytes: int
@@ -165,6 +165,8 @@ class GroupCommit:
 
     async def flush(self) -> None:
         """Return when everything that was handed in before is committed."""
+        for book in self.booking:
+            book(self._side.changes)
         await self._idle.wait()
         if self._failure is None and (self._waiting or self._side):
             self._schedule()
@@ -279,6 +281,9 @@ class GroupCommit:
         self._ticks += 1
         if self._ticks % _SIDE_TICKS == 0 and self._upkeep is None:
             self._upkeep = self._loop.create_task(self._keep_up())
+        if self._ticks % _SIDE_TICKS == 0:
+            for book in self.booking:
+                book(self._side.changes)
         deadline = self._next_deadline_ns
         due = deadline is not None and deadline <= self._clock_ns()
         side = self._side.progress or (self._side and self._ticks % _SIDE_TICKS == 0)

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from otelbridge.telemetry.instruments import CALL_BOUNDS
 
 if TYPE_CHECKING:
-    from otelbridge.recording import GroupCommit
+    from otelbridge.domain.ledger import Changes
 
 _DURATION = "rpc.server.call.duration"
 
 
 class CallMeter:
-    """Books what happened to calls in the ledger."""
+    """Books what happened to calls in the ledger.
 
-    def __init__(self, commits: GroupCommit) -> None:
-        self._commits = commits
+    A call costs one append here; the histogram is made of many at once.
+    """
+
+    def __init__(self) -> None:
+        self._seconds: dict[tuple[str, str], list[float]] = {}
 
     def observe_call(self, method: str, code: str, seconds: float) -> None:
         """Book one answered call."""
-        values = _values(method, code)
-        self._commits.sample(_DURATION, *values, bounds=CALL_BOUNDS, value=seconds)
+        taken = self._seconds.get((method, code))
+        if taken is None:
+            taken = self._seconds[method, code] = []
+        taken.append(seconds)
 
-
-@lru_cache(maxsize=512)
-def _values(method: str, code: str) -> tuple[str, str, str, str]:
-    return ("grpc", f"proto.{method}", code, "" if code == "OK" else code)
+    def book(self, changes: Changes) -> None:
+        """Hand over what was observed since the last time."""
+        for (method, code), taken in self._seconds.items():
+            error = "" if code == "OK" else code
+            values = ("grpc", f"proto.{method}", code, error)
+            for seconds in taken:
+                changes.sample(_DURATION, *values, bounds=CALL_BOUNDS, value=seconds)
+            taken.clear()

@@ -188,11 +188,13 @@ class Server:
         config = self._config
         auth = config.auth.grpc or ("open" if is_loopback(config.listen.grpc) else "gateway-key")
         certified = config.tls.client_ca is not None
+        meter = CallMeter()
+        core.commits.booking.append(meter.book)
         grpc = GrpcServer(
             self._methods(store, core),
             address=config.listen.grpc,
             door=Door(store.gateway_name, is_open=auth == "open", certified=certified),
-            meter=CallMeter(core.commits),
+            meter=meter,
             certificates=CertificateFiles(config.tls) if config.tls.cert else None,
         )
         await grpc.start()

@@ -50,7 +50,8 @@ _UUID = re.compile(
     rf"|\{{{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\}}"
 )
 # Tags of Value.struct_value and Value.list_value: the kinds whose bytes depend on map order.
-_NESTED_TAGS = (0x2A, 0x32)
+_NESTED_TAGS = (b"\x2a", b"\x32")
+_PREFIXES = {kind: bytes((kind,)) for kind in RecordKind}
 _REQUESTS: Mapping[RecordKind, type[Message]] = {
     RecordKind.START: pb.RecordInterceptionRequest,
     RecordKind.PROMPT: pb.RecordPromptUsageRequest,
@@ -105,13 +106,13 @@ def identity_of(kind: RecordKind, request: Any) -> Identity:
     included. Metadata values are first brought to one form, so that the order
     of a map's keys makes no difference; this changes ``request``.
     """
-    if kind is not RecordKind.END:
+    if kind is not RecordKind.END and request.metadata:
         for packed in request.metadata.values():
-            if packed.value[:1] and packed.value[0] in _NESTED_TAGS and _is_value(packed):
-                packed.value = _canonical(packed.value)
-    digest = hashlib.sha256(bytes((kind,)))
-    digest.update(request.SerializeToString(deterministic=True))
-    return Identity(digest.digest()[:_IDENTITY_BYTES])
+            value = packed.value
+            if value[:1] in _NESTED_TAGS and _is_value(packed):
+                packed.value = _canonical(value)
+    canonical = request.SerializeToString(deterministic=True)
+    return Identity(hashlib.sha256(_PREFIXES[kind] + canonical).digest()[:_IDENTITY_BYTES])
 
 
 def without_content(kind: RecordKind, request: Any) -> int | None:

@@ -11,7 +11,7 @@ from otelbridge.recording import Submission
 from otelbridge.servicers.messages import Receipt, identity_of, record_of, without_content
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from google.protobuf.message import Message
 
@@ -23,8 +23,8 @@ _KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
 class RecordSink(Protocol):
     """Where records go."""
 
-    async def record(self, submission: Submission) -> None:
-        """Return when the record is durable.
+    def record(self, submission: Submission) -> Awaitable[None]:
+        """Return what is done when the record is durable.
 
         Raises:
             AlreadyExistsError: If a different start was recorded under its id.
@@ -82,7 +82,7 @@ class RecorderServicer:
         await self._record(RecordKind.THOUGHT, request, call)
         return _THOUGHT
 
-    async def _record(self, kind: RecordKind, request: Any, call: Call) -> None:
+    def _record(self, kind: RecordKind, request: Any, call: Call) -> Awaitable[None]:
         identity = identity_of(kind, request)
         length, payload = None, call.raw
         if not self._keep_content:
@@ -95,7 +95,7 @@ class RecorderServicer:
         except InvalidRequestError:
             self._sink.count("otelbridge.records.rejected", _KIND_NAMES[kind], "invalid")
             raise
-        await self._sink.record(Submission(record, kind, payload, length, call.gateway))
+        return self._sink.record(Submission(record, kind, payload, length, call.gateway))
 
 
 _STARTED = pb.RecordInterceptionResponse()
