@@ -222,9 +222,7 @@ class Assembler:
             opened.ended_ns = opened.ended_ns or record.received_at_ns
         self._count_active(opened, before=was_active)
         if opened.start is not None and opened.ended_ns:
-            heapq.heappush(
-                self._deadlines, (self._deadline(opened), record.interception_id.int)
-            )
+            heapq.heappush(self._deadlines, (self._deadline(opened), record.interception_id.int))
 
     def _count_active(self, opened: _Open, *, before: bool) -> None:
         after = _is_active(opened)

@@ -156,7 +156,10 @@ class Changes:
 
     def count(self, instrument: str, *values: str, amount: int = 1) -> None:
         """Add to a counter."""
-        key = (instrument, values)
+        self.count_series((instrument, values), amount)
+
+    def count_series(self, key: SeriesKey, amount: int = 1) -> None:
+        """Add to a counter whose key is at hand."""
         self.counts[key] = self.counts.get(key, 0) + amount
 
     def sample(
@@ -168,7 +171,17 @@ class Changes:
         exemplar: Exemplar | None = None,
     ) -> None:
         """Add one sample to a histogram with these upper bounds (inclusive)."""
-        key = (instrument, values)
+        self.sample_series((instrument, values), bounds=bounds, value=value, exemplar=exemplar)
+
+    def sample_series(
+        self,
+        key: SeriesKey,
+        *,
+        bounds: tuple[float, ...],
+        value: float,
+        exemplar: Exemplar | None = None,
+    ) -> None:
+        """Add one sample to a histogram whose key is at hand."""
         samples = self.samples.get(key)
         if samples is None:
             samples = self.samples[key] = _Samples(len(bounds) + 1)

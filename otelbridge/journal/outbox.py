@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.domain.ports import OutboxRow, Signal
 from otelbridge.journal.statements import insert_rows
+from otelbridge.journal.tail import OutboxTail
 
 if TYPE_CHECKING:
     import sqlite3
@@ -72,6 +73,7 @@ class OutboxTable:
         (taken,) = database.execute("SELECT max(max(traces, logs)) FROM destination").fetchone()
         self._last = max(last or 0, taken or 0)
         self._masks: dict[Signal, set[int]] = {Signal.TRACES: set(), Signal.LOGS: set()}
+        self._tail = OutboxTail(self._last)
 
     def subscribe(self, subscriptions: list[Subscription]) -> dict[str, int]:
         """Make these the destinations; return each one's bit by name.
@@ -102,6 +104,7 @@ class OutboxTable:
             for signal in {Signal.TRACES, Signal.LOGS} - subscription.signals:
                 self._release(bit, signal)
         self._find_masks()
+        self._tail = OutboxTail(self._last)
         return {name: progress.bit for name, progress in self._destinations.items()}
 
     def insert(self, items: Iterable[OutboxItem], *, now_ns: int) -> dict[Signal, int]:
@@ -120,6 +123,7 @@ class OutboxTable:
         for item in items:
             self._last += 1
             self._masks[item.signal].add(item.destinations)
+            self._tail.append(self._last, item)
 
     def read(
         self, destination: str, signal: Signal, *, after: int = 0, limit: int, max_bytes: int
@@ -128,12 +132,16 @@ class OutboxTable:
 
         ``after`` is a row that it has acknowledged, if that is not stored yet.
         """
+        progress = self._destinations[destination]
+        after = max(after, progress.through[signal])
+        if self._tail.reaches(after):
+            return self._tail.read(progress.bit, signal, after, limit=limit, max_bytes=max_bytes)
         rows: list[tuple[int, int, int]] = []
-        for mask, through in self._places(destination, signal):
+        for mask, _ in self._places(destination, signal):
             rows += self._database.execute(
                 "SELECT seq, items, size FROM outbox"
                 " WHERE signal = ? AND destinations = ? AND seq > ? ORDER BY seq LIMIT ?",
-                (signal.value, mask, max(after, through), limit),
+                (signal.value, mask, after, limit),
             )
         rows.sort()
         found: list[OutboxRow] = []

@@ -82,7 +82,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         # Opened here, used by the writer's thread alone.
         database = sqlite3.connect(
-            path, isolation_level=None, check_same_thread=False, cached_statements=256
+            path, isolation_level=None, check_same_thread=False, cached_statements=512
         )
     except OSError as error:
         raise JournalError(f"journal.url: {path}: {error.strerror}") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from otelbridge.domain.ledger import Exemplar, UsageTotals
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from otelbridge.config.sections import TraceGrouping
-    from otelbridge.domain.ledger import Changes
+    from otelbridge.domain.ledger import Changes, SeriesKey
     from otelbridge.domain.ports import Cost
     from otelbridge.domain.records import Record
     from otelbridge.domain.usage import Usage
@@ -98,40 +99,38 @@ class Booker:
             ins.INTERCEPTIONS, *agent, summary.outcome.value, self._user(account, changes)
         )
         changes.use(account.usage_key(summary.start_ns), _INTERCEPTION)
-        labels = _model_labels(agent)
+        error = ""
         if summary.error_type:
-            labels[sc.ERROR_TYPE] = self._labels.value(sc.ERROR_TYPE, summary.error_type, changes)
-        samples: list[tuple[ins.Instrument, tuple[str, ...], float]] = []
+            error = self._labels.value(sc.ERROR_TYPE, summary.error_type, changes)
+        samples: list[tuple[ins.Instrument, str, float]] = []
         if summary.usage is not None:
-            samples += self._token_samples(summary.usage, labels)
+            samples += self._token_samples(summary.usage)
         if interception.start is not None and interception.end is not None:
             seconds = (summary.end_ns - summary.start_ns) / _NS
-            samples += [(each, _values(each, labels), seconds) for each in self._durations]
-        self._sample(samples, summary, changes)
+            samples += [(each, "", seconds) for each in self._durations]
+        self._sample(samples, summary, (agent, error), changes)
 
-    def _token_samples(
-        self, usage: Usage, labels: dict[str, str]
-    ) -> Iterator[tuple[ins.Instrument, tuple[str, ...], float]]:
+    def _token_samples(self, usage: Usage) -> Iterator[tuple[ins.Instrument, str, float]]:
         for part, instrument in self._histograms:
-            labels[sc.TOKEN_TYPE] = part.value
             count = usage.input_tokens if part is sc.Part.INPUT else usage.output_tokens
-            yield instrument, _values(instrument, labels), count
+            yield instrument, part.value, count
 
     def _sample(
         self,
-        samples: Iterable[tuple[ins.Instrument, tuple[str, ...], float]],
+        samples: Iterable[tuple[ins.Instrument, str, float]],
         summary: Summary,
+        of: tuple[tuple[str, str, str], str],
         changes: Changes,
     ) -> None:
-        """Book samples; each leads to the chat span."""
+        """Book samples of an agent and error type; each leads to the chat span."""
+        agent, error = of
         interception = summary.interception
         root_id = interception.thread.root_id
         place = chat_place(interception.id, root_id, self._trace_grouping)
-        for instrument, values, value in samples:
+        for instrument, part, value in samples:
             exemplar = Exemplar(value, summary.end_ns, place.trace_id, place.span_id)
-            changes.sample(
-                instrument.name,
-                *values,
+            changes.sample_series(
+                _sample_key(instrument.name, agent, error, part),
                 bounds=instrument.bounds,
                 value=value,
                 exemplar=exemplar,
@@ -144,7 +143,7 @@ class Booker:
         agent = self._agent(account, changes)
         user = self._user(account, changes)
         if self._counters:
-            self._count_tokens(usage, {**_model_labels(agent), sc.USER_ID: user}, changes)
+            self._count_tokens(usage, agent, user, changes)
         nanos = _book_cost(value.cost, agent, user, changes)
         if usage.inconsistent:
             changes.count(ins.INCONSISTENT, *agent)
@@ -159,12 +158,14 @@ class Booker:
         )
         changes.use(account.usage_key(record.at_ns), totals)
 
-    def _count_tokens(self, usage: Usage, labels: dict[str, str], changes: Changes) -> None:
+    def _count_tokens(
+        self, usage: Usage, agent: tuple[str, str, str], user: str, changes: Changes
+    ) -> None:
         modalities = _modalities(usage)
         for part, instrument in self._counters:
             for modality, count in modalities[part]:
-                labels[sc.TOKEN_MODALITY] = modality
-                changes.count(instrument.name, *_values(instrument, labels), amount=count)
+                key = _counter_key(instrument.name, agent, modality, user)
+                changes.count_series(key, count)
 
     def _tool(self, tool: ToolUsed, changes: Changes) -> None:
         changes.count(
@@ -199,8 +200,23 @@ def _model_labels(agent: tuple[str, str, str]) -> dict[str, str]:
     return {sc.OPERATION_NAME: sc.CHAT, sc.PROVIDER_NAME: agent[0], sc.REQUEST_MODEL: agent[1]}
 
 
-def _values(instrument: ins.Instrument, labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple([labels.get(key, "") for key in instrument.attributes])
+# What keys are made of are admitted labels: there are few of them.
+@lru_cache(maxsize=8192)
+def _counter_key(
+    instrument: str, agent: tuple[str, str, str], modality: str, user: str
+) -> SeriesKey:
+    labels = {**_model_labels(agent), sc.TOKEN_MODALITY: modality, sc.USER_ID: user}
+    return (instrument, _values(instrument, labels))
+
+
+@lru_cache(maxsize=8192)
+def _sample_key(instrument: str, agent: tuple[str, str, str], error: str, part: str) -> SeriesKey:
+    labels = {**_model_labels(agent), sc.ERROR_TYPE: error, sc.TOKEN_TYPE: part}
+    return (instrument, _values(instrument, labels))
+
+
+def _values(instrument: str, labels: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple([labels.get(key, "") for key in ins.INSTRUMENTS[instrument].attributes])
 
 
 def _modalities(usage: Usage) -> dict[sc.Part, list[tuple[str, int]]]:
