@@ -16,7 +16,7 @@ from otelbridge.domain.interception import Closed, labels_of
 from otelbridge.domain.ledger import Changes
 from otelbridge.domain.ports import Signal
 from otelbridge.domain.records import InterceptionStarted, RecordKind
-from otelbridge.errors import AlreadyExistsError
+from otelbridge.errors import AlreadyExistsError, InvalidRequestError
 from otelbridge.journal.entries import Entry
 from otelbridge.journal.transaction import Buried, Finalised, Transaction
 from otelbridge.recording.threads import resolve_thread
@@ -45,21 +45,35 @@ _KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
 
 
 class Submission(NamedTuple):
-    """A record that waits for its commit.
+    """A request that waits for its commit.
 
     Attributes:
-        record: The record.
         kind: What it is about.
-        payload: The request as it will be kept.
-        length: Length of its content if the content was taken out of the payload.
+        request: The request, parsed.
+        raw: The request as it was received.
+        received_at_ns: When that was.
         gateway: Which gateway reported it; empty if it showed no key.
     """
 
-    record: Record
     kind: RecordKind
+    request: object
+    raw: bytes
+    received_at_ns: int
+    gateway: str = ""
+
+
+class Received(NamedTuple):
+    """A record and how it will be kept.
+
+    Attributes:
+        record: The record.
+        payload: The request as it will be kept.
+        length: Length of its content if the content was taken out of the payload.
+    """
+
+    record: Record
     payload: bytes
     length: int | None = None
-    gateway: str = ""
 
 
 @dataclass(slots=True)
@@ -134,6 +148,9 @@ class Recording:
         ledger: Committed totals.
         spending: Committed cost by user.
         teller: Makes telemetry.
+        read: Reads a request; raises an InvalidRequestError if it breaks the
+            contract. Many are read in a row, which takes a third of the time
+            that reading each in its own turn of the event loop takes.
         clock_ns: The bridge's clock.
         dedup_s: How long repeats of a finalised interception's records are
             recognised, in seconds.
@@ -147,6 +164,7 @@ class Recording:
         spending: Spending,
         teller: Teller,
         *,
+        read: Callable[[Submission], Received],
         clock_ns: Callable[[], int],
         dedup_s: float,
     ) -> None:
@@ -155,6 +173,7 @@ class Recording:
         self._ledger = ledger
         self._spending = spending
         self._teller = teller
+        self._read = read
         self._clock_ns = clock_ns
         self._dedup_ns = int(dedup_s * _NS)
         self._users: dict[UUID, str] = journal.ledger.users()
@@ -183,8 +202,15 @@ class Recording:
         draft.transaction.metrics = side.metrics
         draft.transaction.buried = side.buried
         try:
-            draft.closed = self._closed_among(s.record.interception_id for s in batch)
-            outcomes = [self._accept(submission, draft) for submission in batch]
+            received = [self._receive(submission, draft) for submission in batch]
+            draft.closed = self._closed_among(
+                r.record.interception_id for r in received if isinstance(r, Received)
+            )
+            pairs = zip(batch, received, strict=True)
+            outcomes = [
+                self._accept(submission, found, draft) if isinstance(found, Received) else found
+                for submission, found in pairs
+            ]
             self._finalise_due(draft)
             told = self._settle(draft)
         except BaseException:
@@ -249,8 +275,18 @@ class Recording:
             is_open=self._assembler.__contains__,
         )
 
-    def _accept(self, submission: Submission, draft: _Draft) -> CallError | None:
-        record = submission.record
+    def _receive(self, submission: Submission, draft: _Draft) -> Received | CallError:
+        try:
+            return self._read(submission)
+        except InvalidRequestError as error:
+            kind = _KIND_NAMES[submission.kind]
+            draft.changes.count("otelbridge.records.rejected", kind, "invalid")
+            return error
+
+    def _accept(
+        self, submission: Submission, received: Received, draft: _Draft
+    ) -> CallError | None:
+        record = received.record
         kind = _KIND_NAMES[submission.kind]
         closed = draft.closed.get(record.interception_id.int)
         verdict = self._assembler.verdict(record) if closed is None else _verdict(record, closed)
@@ -263,23 +299,23 @@ class Recording:
         if verdict is Verdict.DUPLICATE:
             draft.changes.count("otelbridge.records.duplicate", kind)
         elif closed is None:
-            self._add(submission, draft)
+            self._add(submission.kind, received, draft)
         else:
             self._add_late(record, closed, draft)
         return None
 
-    def _add(self, submission: Submission, draft: _Draft) -> None:
-        record = submission.record
+    def _add(self, kind: RecordKind, received: Received, draft: _Draft) -> None:
+        record = received.record
         draft.added.append(record)
         self._assembler.add(record)
         draft.transaction.entries.append(
             Entry(
-                submission.kind,
+                kind,
                 record.received_at_ns,
-                submission.length,
+                received.length,
                 record.interception_id,
                 record.identity,
-                submission.payload,
+                received.payload,
             )
         )
         if isinstance(record, InterceptionStarted):

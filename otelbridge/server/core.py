@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from otelbridge.domain.assembler import Assembler
@@ -14,7 +15,7 @@ from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
 from otelbridge.journal.usage import usage_rows
 from otelbridge.recording import GroupCommit, Recording
-from otelbridge.servicers.messages import Receipt, parse_record
+from otelbridge.servicers.messages import Receipt, parse_record, read_submission
 from otelbridge.telemetry.labels import Labels
 from otelbridge.telemetry.teller import build_teller
 from otelbridge.telemetry.variants import options_of
@@ -102,6 +103,7 @@ async def _build(
         ledger,
         spending,
         build_teller(config, {name: 1 << bit for name, bit in bits.items()}, labels),
+        read=partial(read_submission, keep_content=_keeps_content(config)),
         clock_ns=clock_ns,
         dedup_s=config.journal.dedup_s,
     )
@@ -140,3 +142,9 @@ def _subscriptions(config: Config) -> list[Subscription]:
         )
         for each in config.destination
     ]
+
+
+def _keeps_content(config: Config) -> bool:
+    """Return whether any destination may receive content."""
+    captures = (each.content or config.content.capture for each in config.destination)
+    return any(capture != "NO_CONTENT" for capture in captures)

@@ -209,12 +209,9 @@ class Server:
 
     def _methods(self, store: Store, core: Core) -> Mapping[str, Method]:
         clock_ns, count = self._clock_ns, core.commits.count
-        recorder = RecorderServicer(
-            core.commits, keep_content=_keeps_content(self._config), clock_ns=clock_ns
-        )
         return method_table(
             {
-                "Recorder": recorder,
+                "Recorder": RecorderServicer(core.commits, clock_ns=clock_ns),
                 "MCPConfigurator": MCPConfiguratorServicer(store, clock_ns=clock_ns, count=count),
                 "Authorizer": AuthorizerServicer(
                     store, core.spending, clock_ns=clock_ns, count=count
@@ -235,9 +232,3 @@ class Server:
 def _endpoints(destination: DestinationConfig) -> str:
     endpoints = (getattr(destination, f"{signal}_endpoint") for signal in destination.signals)
     return ", ".join(dict.fromkeys(filter(None, endpoints)))
-
-
-def _keeps_content(config: Config) -> bool:
-    """Return whether any destination may receive content."""
-    captures = (each.content or config.content.capture for each in config.destination)
-    return any(capture != "NO_CONTENT" for capture in captures)

@@ -9,8 +9,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import struct
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
 
 from google.protobuf.message import DecodeError
@@ -29,6 +30,7 @@ from otelbridge.domain.records import (
 )
 from otelbridge.errors import InvalidRequestError, escaped
 from otelbridge.proto import aibridged_pb2 as pb
+from otelbridge.recording import Received
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from google.protobuf.timestamp_pb2 import Timestamp
 
     from otelbridge.domain.records import MetadataValue
+    from otelbridge.recording import Submission
 
 _IDENTITY_BYTES = 16
 _NS = 1_000_000_000
@@ -51,7 +54,11 @@ _UUID = re.compile(
 )
 # Tags of Value.struct_value and Value.list_value: the kinds whose bytes depend on map order.
 _NESTED_TAGS = (b"\x2a", b"\x32")
+_VALUE_URL = "type.googleapis.com/google.protobuf.Value"
 _PREFIXES = {kind: bytes((kind,)) for kind in RecordKind}
+# Value.number_value: its tag, then a double, little endian.
+_NUMBER_TAG = 0x11
+_NUMBER = struct.Struct("<Bd")
 _REQUESTS: Mapping[RecordKind, type[Message]] = {
     RecordKind.START: pb.RecordInterceptionRequest,
     RecordKind.PROMPT: pb.RecordPromptUsageRequest,
@@ -106,8 +113,10 @@ def identity_of(kind: RecordKind, request: Any) -> Identity:
     included. Metadata values are first brought to one form, so that the order
     of a map's keys makes no difference; this changes ``request``.
     """
-    if kind is not RecordKind.END and request.metadata:
-        for packed in request.metadata.values():
+    metadata = None if kind is RecordKind.END else request.metadata
+    if metadata:
+        for key in metadata:  # not values(): that one is written in Python
+            packed = metadata[key]
             value = packed.value
             if value[:1] in _NESTED_TAGS and _is_value(packed):
                 packed.value = _canonical(value)
@@ -132,6 +141,25 @@ def record_of(kind: RecordKind, request: Any, receipt: Receipt) -> Record:
         InvalidRequestError: If an id is not a UUID, or a start has no API key id.
     """
     return _READERS[kind](request, receipt)
+
+
+def read_submission(submission: Submission, *, keep_content: bool) -> Received:
+    """Return the record that a request tells, and how it will be kept.
+
+    Args:
+        submission: The request.
+        keep_content: Whether any destination may receive content. If none may,
+            content is replaced by its length before it is stored.
+
+    Raises:
+        InvalidRequestError: See `record_of`.
+    """
+    kind, request, raw, received_at_ns, _ = submission
+    identity = identity_of(kind, request)
+    length = None if keep_content else without_content(kind, request)
+    payload = raw if length is None else cast("Message", request).SerializeToString()
+    record = record_of(kind, request, Receipt(received_at_ns, identity, length))
+    return Received(record, payload, length)
 
 
 def parse_record(kind: RecordKind, payload: bytes, receipt: Receipt) -> Record:
@@ -294,17 +322,21 @@ _NO_METADATA: dict[str, MetadataValue] = {}
 def _metadata(metadata: Mapping[str, Any]) -> dict[str, MetadataValue]:
     if not metadata:
         return _NO_METADATA
-    return {key: _unpacked(packed) for key, packed in metadata.items()}
+    return {key: _unpacked(metadata[key]) for key in metadata}
 
 
 def _is_value(packed: Any) -> bool:
-    return bool(packed.type_url.rpartition("/")[2] == "google.protobuf.Value")
+    url: str = packed.type_url
+    return url == _VALUE_URL or url.rpartition("/")[2] == "google.protobuf.Value"
 
 
 def _unpacked(packed: Any) -> MetadataValue:
     if _is_value(packed):
+        value = packed.value
+        if len(value) == _NUMBER.size and value[0] == _NUMBER_TAG:  # most are numbers
+            return float(_NUMBER.unpack(value)[1])
         try:
-            return _plain(Value.FromString(packed.value))
+            return _plain(Value.FromString(value))
         except DecodeError:
             pass  # told below as what it is: bytes that claim to be a Value
     return {"type_url": packed.type_url, "value": base64.b64encode(packed.value).decode()}

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from otelbridge.domain.records import RecordKind
-from otelbridge.errors import InvalidRequestError
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.recording import Submission
-from otelbridge.servicers.messages import Receipt, identity_of, record_of, without_content
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from otelbridge.servicers.methods import Call
-
-_KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
 
 
 class RecordSink(Protocol):
@@ -27,12 +23,10 @@ class RecordSink(Protocol):
         """Return what is done when the record is durable.
 
         Raises:
+            InvalidRequestError: If it breaks the contract.
             AlreadyExistsError: If a different start was recorded under its id.
             UnavailableError: If it could not be committed.
         """
-
-    def count(self, instrument: str, *values: str, amount: int = 1) -> None:
-        """Add to a counter of the ledger."""
 
 
 class RecorderServicer:
@@ -40,16 +34,11 @@ class RecorderServicer:
 
     Args:
         sink: Where records go.
-        keep_content: Whether any destination may receive content. If none may,
-            content is replaced by its length before it is stored.
         clock_ns: The bridge's clock.
     """
 
-    def __init__(
-        self, sink: RecordSink, *, keep_content: bool, clock_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, sink: RecordSink, *, clock_ns: Callable[[], int]) -> None:
         self._sink = sink
-        self._keep_content = keep_content
         self._clock_ns = clock_ns
 
     async def RecordInterception(self, request: Message, call: Call) -> Message:
@@ -82,20 +71,9 @@ class RecorderServicer:
         await self._record(RecordKind.THOUGHT, request, call)
         return _THOUGHT
 
-    def _record(self, kind: RecordKind, request: Any, call: Call) -> Awaitable[None]:
-        identity = identity_of(kind, request)
-        length, payload = None, call.raw
-        if not self._keep_content:
-            length = without_content(kind, request)
-            if length is not None:
-                payload = request.SerializeToString()
-        receipt = Receipt(self._clock_ns(), identity, length)
-        try:
-            record = record_of(kind, request, receipt)
-        except InvalidRequestError:
-            self._sink.count("otelbridge.records.rejected", _KIND_NAMES[kind], "invalid")
-            raise
-        return self._sink.record(Submission(record, kind, payload, length, call.gateway))
+    def _record(self, kind: RecordKind, request: Message, call: Call) -> Awaitable[None]:
+        received_at_ns = self._clock_ns()
+        return self._sink.record(Submission(kind, request, call.raw, received_at_ns, call.gateway))
 
 
 _STARTED = pb.RecordInterceptionResponse()

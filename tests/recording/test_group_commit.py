@@ -24,6 +24,7 @@ from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
 from otelbridge.recording import GroupCommit, Recording, Side, Submission
 from otelbridge.recording.recording import Result
+from tests.recording.test_recording import as_given
 from tests.records import T0, S, ended, started, tokens
 from tests.sinks import MemoryTeller
 
@@ -64,6 +65,7 @@ class Fixture:
             self.ledger,
             Spending(),
             MemoryTeller(),
+            read=as_given,
             clock_ns=self.clock_ns,
             dedup_s=60,
         )
@@ -82,7 +84,8 @@ class Fixture:
         return T0 + int(self.now_s * S)
 
     async def record(self, record: Record) -> None:
-        await self.commit.record(Submission(record, kind_of(record), b"payload"))
+        at_ns = record.received_at_ns
+        await self.commit.record(Submission(kind_of(record), record, b"payload", at_ns))
 
 
 @pytest.fixture

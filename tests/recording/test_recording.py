@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -13,15 +14,21 @@ from hypothesis import strategies as st
 from otelbridge.domain.assembler import Assembler
 from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import Signal
-from otelbridge.domain.records import Record, kind_of
+from otelbridge.domain.records import Record, RecordBase, kind_of
 from otelbridge.domain.spending import Spending
 from otelbridge.errors import AlreadyExistsError, CallError, JournalError
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
 from otelbridge.journal.transaction import Transaction
-from otelbridge.recording import Recording, Side, Submission
+from otelbridge.recording import Received, Recording, Side, Submission
 from tests.records import ALICE, BOB, T0, S, ended, prompt, started, tokens, tool, uuid
 from tests.sinks import MemoryTeller
+
+
+def as_given(submission: Submission) -> Received:
+    """Read a submission whose request is a record already."""
+    assert isinstance(submission.request, RecordBase)
+    return Received(cast("Record", submission.request), submission.raw)
 
 
 class Bridge:
@@ -45,6 +52,7 @@ class Bridge:
             self.ledger,
             Spending(),
             self.teller,
+            read=as_given,
             clock_ns=lambda: T0 + int(self.now_s * S),
             dedup_s=86400,
         )
@@ -59,7 +67,8 @@ class Bridge:
         for record in records:
             received = replace(record, received_at_ns=T0 + int(self.now_s * S))
             self.records[record.identity] = received
-            batch.append(Submission(received, kind_of(record), record.identity))
+            at_ns = received.received_at_ns
+            batch.append(Submission(kind_of(record), received, record.identity, at_ns))
         return self.recording.commit(batch, Side()).outcomes
 
     def advance(self, seconds: float) -> None:
