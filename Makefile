@@ -3,7 +3,8 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Never another environment than our own, whatever is at .venv/bin/python.
+PIP := PIP_REQUIRE_VIRTUALENV=1 $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 .PHONY: help demo test check interop bench proto constraints clean
 .DEFAULT_GOAL := help

@@ -111,9 +111,10 @@ def initialise(directory: Path) -> Credentials:
 @click.command()
 @click.argument("directory", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 def init(directory: Path) -> None:
-    """Write otelbridge.toml and store.toml with one user key and one gateway key.
+    """Write the files that a bridge starts with.
 
-    The keys are printed once and stored nowhere.
+    These are otelbridge.toml and store.toml, with one user key and one gateway
+    key. The keys are printed once and stored nowhere.
     """
     try:
         credentials = initialise(directory)

@@ -33,6 +33,8 @@ def read_settings(path: Path, environ: Mapping[str, str]) -> Config:
     Raises:
         ConfigError: If something is wrong; each line names the file and the key.
     """
+    if not path.exists():
+        raise ConfigError("", f"{path}: no such file; `otelbridge init` writes one")
     try:
         return load_config(path, environ)
     except ConfigError as error:

@@ -77,6 +77,8 @@ def _text(detail: ErrorDetails) -> str:
         return str(context["error"])
     if kind == "extra_forbidden":
         return f"unknown key; known: {', '.join(_known_keys(detail))}"
+    if kind == "tuple_type" and detail["loc"] == ("destination",):
+        return "not a list: each destination is a table [[destination]]"
     text = _TEXTS_OF_VALUE.get(kind)
     if text is not None:
         return f"{_shown(detail)} {text.format(**context)}"

@@ -108,7 +108,12 @@ async def _build(
         dedup_s=config.journal.dedup_s,
     )
     count = await asyncio.to_thread(recording.replay, _record)
-    logger.info("journal: %d records of %d open interceptions", count, len(assembler))
+    logger.info(
+        "journal: %d records of %d open interceptions, %d bytes wait for delivery",
+        count,
+        len(assembler),
+        journal.outbox.total_bytes(),
+    )
     quotas = {each.name: each.max_bytes or config.journal.max_bytes for each in config.destination}
     instance_id = journal.instance_id()
     bases = {each.name: journal.outbox.metrics_base(each.name) for each in config.destination}

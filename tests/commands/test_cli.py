@@ -62,7 +62,8 @@ def test_settings_are_looked_for_in_the_working_directory(
     done = CliRunner().invoke(cli, [command])
 
     assert (done.exit_code, done.stdout) == (1, "")
-    assert done.stderr == "Error: otelbridge.toml: No such file or directory\n"
+    told = "otelbridge.toml: no such file; `otelbridge init` writes one"
+    assert done.stderr == f"Error: {told}\n"
 
 
 @pytest.mark.parametrize("command", ["serve", "check", "usage"])

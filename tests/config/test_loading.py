@@ -54,7 +54,7 @@ _MISTAKES = {
     '[metrics.limits]\n"gen_ai.request.model" = 0': "metrics.limits.gen_ai.request.model: "
     "0 is less than 1",
     "[metrics.limits]\nx = 1.5": "metrics.limits.x: 1.5 is not an integer",
-    "destination = 5": "destination: not a list",
+    "destination = 5": "destination: not a list: each destination is a table [[destination]]",
     "destination = [5]": "destination.0: not a table",
     "[[destination]]": "destination.0.name: missing, it has no default",
     '[[destination]]\nname = "otlp"': "destination.0: no endpoint for traces: "
