@@ -31,6 +31,8 @@ from otelbridge.domain.records import (
 from otelbridge.errors import InvalidRequestError, escaped
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.recording import Received
+from otelbridge.telemetry.semconv import OTHER
+from otelbridge.telemetry.servers import tool_error_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -134,6 +136,18 @@ def without_content(kind: RecordKind, request: Any) -> int | None:
     return length
 
 
+def without_words(kind: RecordKind, request: Any) -> bool:
+    """Leave of the words of a failure only its type; return whether there were any."""
+    if kind is RecordKind.END and request.error_message:
+        request.error_type = request.error_type or OTHER
+        request.ClearField("error_message")
+        return True
+    if kind is RecordKind.TOOL and request.invocation_error:
+        request.invocation_error = tool_error_type(request.invocation_error)
+        return True
+    return False
+
+
 def record_of(kind: RecordKind, request: Any, receipt: Receipt) -> Record:
     """Return the record that a request tells.
 
@@ -149,15 +163,19 @@ def read_submission(submission: Submission, *, keep_content: bool) -> Received:
     Args:
         submission: The request.
         keep_content: Whether any destination may receive content. If none may,
-            content is replaced by its length before it is stored.
+            content is replaced by its length before it is stored, and the
+            words of a failure by its type.
 
     Raises:
         InvalidRequestError: See `record_of`.
     """
     kind, request, raw, received_at_ns, _ = submission
     identity = identity_of(kind, request)
-    length = None if keep_content else without_content(kind, request)
-    payload = raw if length is None else cast("Message", request).SerializeToString()
+    length, is_changed = None, False
+    if not keep_content:
+        length = without_content(kind, request)
+        is_changed = without_words(kind, request) or length is not None
+    payload = cast("Message", request).SerializeToString() if is_changed else raw
     record = record_of(kind, request, Receipt(received_at_ns, identity, length))
     return Received(record, payload, length)
 

@@ -156,7 +156,7 @@ def test_identity_depends_on_kind_fields_metadata_and_unknown_fields() -> None:
 
 
 def test_content_that_may_not_leave_is_replaced_by_its_length() -> None:
-    request = pb.RecordToolUsageRequest(interception_id=ID, tool="t", input="caf\u00e9 \U0001f641")
+    request = pb.RecordToolUsageRequest(interception_id=ID, tool="t", input="Zo\u00eb \U0001f641")
 
     length = without_content(RecordKind.TOOL, request)
     record = parse_record(
@@ -164,8 +164,8 @@ def test_content_that_may_not_leave_is_replaced_by_its_length() -> None:
     )
 
     assert isinstance(record, ToolUsed)
-    assert (length, record.input, record.length, record.tool) == (6, None, 6, "t")
-    assert b"caf" not in request.SerializeToString()
+    assert (length, record.input, record.length, record.tool) == (5, None, 5, "t")
+    assert b"Zo\xc3\xab" not in request.SerializeToString()
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)
