@@ -1,6 +1,7 @@
 """Recording: check, journal, assemble, tell. A reply is a promise."""
 
 from otelbridge.recording.group_commit import GroupCommit
-from otelbridge.recording.recording import JournalStats, Received, Recording, Side, Submission
+from otelbridge.recording.recording import Recording
+from otelbridge.recording.values import JournalStats, Received, Result, Side, Submission
 
-__all__ = ["GroupCommit", "JournalStats", "Received", "Recording", "Side", "Submission"]
+__all__ = ["GroupCommit", "JournalStats", "Received", "Recording", "Result", "Side", "Submission"]

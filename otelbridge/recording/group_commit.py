@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from otelbridge.errors import JournalError, JournalFullError, UnavailableError
 from otelbridge.journal.transaction import Buried
-from otelbridge.recording.recording import JournalStats, Result, Side, Submission
+from otelbridge.recording.values import JournalStats, Result, Side, Submission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -22,8 +22,7 @@ from otelbridge.errors import (
 )
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
-from otelbridge.recording import GroupCommit, Recording, Side, Submission
-from otelbridge.recording.recording import Result
+from otelbridge.recording import GroupCommit, Recording, Result, Side, Submission
 from tests.recording.test_recording import as_given
 from tests.records import T0, S, ended, started, tokens
 from tests.sinks import MemoryTeller

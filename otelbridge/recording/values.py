@@ -1,0 +1,100 @@
+"""What passes between the event loop and the use case."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
+
+from otelbridge.domain.ledger import Changes
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from otelbridge.domain.ports import Signal
+    from otelbridge.domain.records import Record, RecordKind
+    from otelbridge.errors import CallError
+    from otelbridge.journal.transaction import Buried
+
+
+class Submission(NamedTuple):
+    """A request that waits for its commit.
+
+    Attributes:
+        kind: What it is about.
+        request: The request, parsed.
+        raw: The request as it was received.
+        received_at_ns: When that was.
+        gateway: Which gateway reported it; empty if it showed no key.
+    """
+
+    kind: RecordKind
+    request: object
+    raw: bytes
+    received_at_ns: int
+    gateway: str = ""
+
+
+class Received(NamedTuple):
+    """A record and how it will be kept.
+
+    Attributes:
+        record: The record.
+        payload: The request as it will be kept.
+        length: Length of its content if the content was taken out of the payload.
+    """
+
+    record: Record
+    payload: bytes
+    length: int | None = None
+
+
+@dataclass(slots=True)
+class Side:
+    """What is committed along with records, and is waited for by nobody.
+
+    Attributes:
+        changes: Counts.
+        progress: How far destinations have taken the outbox.
+        metrics: Destinations' metric bases.
+        buried: Dead letters.
+    """
+
+    changes: Changes = field(default_factory=Changes)
+    progress: dict[tuple[str, Signal], int] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
+    buried: list[Buried] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.progress or self.metrics or self.buried)
+
+
+class Result(NamedTuple):
+    """What a commit has done.
+
+    Attributes:
+        outcomes: For each submission None, or the error that answers its call.
+        told: The last outbox row by signal, where there are new ones.
+        next_deadline_ns: A time before which nothing is due; None if nothing is open.
+    """
+
+    outcomes: list[CallError | None]
+    told: dict[Signal, int]
+    next_deadline_ns: int | None
+
+
+class JournalStats(NamedTuple):
+    """The journal at one moment.
+
+    Attributes:
+        records: Records of open interceptions.
+        bytes: Size of the data in the database.
+        oldest_ns: When the oldest of those records arrived; None without any.
+        waiting_ns: When the oldest row was told that waits for a destination, by
+            destination and signal; only where one waits.
+    """
+
+    records: int = 0
+    bytes: int = 0
+    oldest_ns: int | None = None
+    waiting_ns: Mapping[tuple[str, Signal], int] = MappingProxyType({})
