@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from google.protobuf.descriptor import MethodDescriptor
 
-    Handler: TypeAlias = Callable[[Any, "Call"], Awaitable[Message] | AsyncIterator[Message]]
+    Handler: TypeAlias = Callable[[Any, "Call"], Awaitable[Message | None] | AsyncIterator[Message]]
 
 
 class Call(NamedTuple):
@@ -45,7 +45,7 @@ class Method:
         path: Its path on the wire, ``/proto.Service/Method``.
         request_class: Class of its requests.
         server_streaming: Whether it answers with a stream.
-        handler: The servicer's method.
+        handler: The servicer's method; None from it is an answer that holds nothing.
     """
 
     path: str

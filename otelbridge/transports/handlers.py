@@ -23,6 +23,8 @@ from otelbridge.transports.status import INTERNAL, Status, status_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from google.protobuf.message import Message
+
     from otelbridge.servicers.methods import Method
     from otelbridge.transports.access import Caller, Door
     from otelbridge.transports.meter import Meter
@@ -81,14 +83,14 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
             started = clock()
             try:
                 call = Call(raw=raw, gateway=gateway, trusted=trusted)
-                reply: bytes = (await handle(parse(raw), call)).SerializeToString()
+                answered: Message | None = await handle(parse(raw), call)
             except asyncio.CancelledError:
                 observe(name, _CANCELLED, clock() - started)
                 raise
             except Exception as error:  # noqa: BLE001  # the task's edge: mapped and counted
                 await self._abort(context, name, error, started)
             observe(name, _OK, clock() - started)
-            return reply
+            return b"" if answered is None else answered.SerializeToString()
 
         return answer
 
