@@ -100,6 +100,18 @@ class ClosedTable:
                 )
         return None
 
+    def is_answered(self, parent: UUID) -> bool:
+        """Return whether the client's tool work for an interception was told."""
+        row = self._database.execute(
+            "SELECT 1 FROM answered WHERE parent = ?", (parent.bytes,)
+        ).fetchone()
+        return row is not None
+
+    def answer(self, parents: Iterable[UUID], *, now_ns: int) -> None:
+        """Remember whose client's tool work is told."""
+        rows = [(parent.bytes, now_ns) for parent in parents]
+        insert_rows(self._database, "answered", rows, verb="INSERT OR IGNORE")
+
     def prune(self, *, closed_before_ns: int, calls_before_ns: int) -> None:
         """Forget what is too old."""
         for table, before_ns in (("closed", closed_before_ns), ("tool_call", calls_before_ns)):
@@ -110,6 +122,7 @@ class ClosedTable:
                 " WHERE closed_at_ns < ?)",
                 (_PRUNED_AT_ONCE, before_ns),
             )
+        self._database.execute("DELETE FROM answered WHERE at_ns < ?", (calls_before_ns,))
 
     def _closed(self, row: tuple[Any, ...], after_ns: int) -> Closed:
         interception, closed_at_ns, start, initiator, root, labels, identities = row

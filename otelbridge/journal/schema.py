@@ -28,6 +28,8 @@ CREATE TABLE tool_call (
     call INTEGER NOT NULL, interception BLOB NOT NULL, started_at_ns INTEGER NOT NULL,
     closed_at_ns INTEGER NOT NULL);
 CREATE INDEX tool_call_call ON tool_call (call);
+-- Interceptions whose client's tool work was told with a follow-up.
+CREATE TABLE answered (parent BLOB PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT ROWID;
 -- What will be told; `destinations` is a bit mask of destination ids.
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY, signal TEXT NOT NULL, destinations INTEGER NOT NULL,

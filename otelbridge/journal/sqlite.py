@@ -145,6 +145,7 @@ class SqliteJournal:
         if transaction.finalised:
             self.batches.delete([item.closed.id for item in transaction.finalised])
             self.closed.insert(transaction.finalised)
+        self.closed.answer(transaction.answered, now_ns=now_ns)
         if transaction.late:
             self.closed.add_late(transaction.late)
         last = self.outbox.insert(transaction.outbox, now_ns=now_ns)

@@ -45,6 +45,7 @@ class Transaction:
     Attributes:
         entries: Records of open interceptions.
         finalised: Interceptions that are told now; their entries are forgotten.
+        answered: Interceptions whose client's tool work is told now.
         late: Records that came after their interception was told.
         outbox: What will be told.
         series: New state of the ledger's series.
@@ -58,6 +59,7 @@ class Transaction:
 
     entries: list[Entry] = field(default_factory=list)
     finalised: list[Finalised] = field(default_factory=list)
+    answered: list[UUID] = field(default_factory=list)
     late: list[tuple[UUID, Identity]] = field(default_factory=list)
     outbox: list[OutboxItem] = field(default_factory=list)
     series: dict[SeriesKey, Series] = field(default_factory=dict)

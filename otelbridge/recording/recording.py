@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from otelbridge.domain.assembler import Assembler
+    from otelbridge.domain.interception import Thread
     from otelbridge.domain.ledger import Ledger
     from otelbridge.domain.ports import Teller
     from otelbridge.domain.records import Record
@@ -71,6 +72,8 @@ class Recording:
         clock_ns: The bridge's clock.
         dedup_s: How long repeats of a finalised interception's records are
             recognised, in seconds.
+        infers_tools: Whether the client's own tool work is told, from the gap
+            between a tool call and the first interception that carries its result.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Recording:
         read: Callable[[Submission], Received],
         clock_ns: Callable[[], int],
         dedup_s: float,
+        infers_tools: bool = False,
     ) -> None:
         self._journal = journal
         self._assembler = assembler
@@ -92,6 +96,7 @@ class Recording:
         self._teller = teller
         self._read = read
         self._clock_ns = clock_ns
+        self._infers_tools = infers_tools
         self._dedup_ns = int(dedup_s * _NS)
         self._users: dict[UUID, str] = journal.ledger.users()
 
@@ -268,6 +273,7 @@ class Recording:
         thread = resolve_thread(
             interception_id, self._assembler, self._journal.closed, after_ns=calls_after_ns
         )
+        thread = self._told_once(thread, draft)
         interception = self._assembler.assembled(interception_id, thread)
         items = self._teller.interception_closed(interception, draft.changes)
         if start is None:
@@ -286,6 +292,18 @@ class Recording:
         draft.transaction.finalised.append(
             Finalised(closed, start.at_ns if start else 0, tool_calls(interception.records))
         )
+
+    def _told_once(self, thread: Thread, draft: _Draft) -> Thread:
+        """Leave the parent's tools to the first of its follow-ups that is finalised."""
+        parent = thread.parent
+        if not self._infers_tools or parent is None or not parent.tools:
+            return thread
+        parent_id = parent.interception_id
+        answered = draft.transaction.answered
+        if parent_id in answered or self._journal.closed.is_answered(parent_id):
+            return replace(thread, parent=replace(parent, tools=()))
+        answered.append(parent_id)
+        return thread
 
     def _settle(self, draft: _Draft) -> dict[Signal, int]:
         transaction = draft.transaction

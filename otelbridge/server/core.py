@@ -106,6 +106,7 @@ async def _build(
         read=partial(read_submission, keep_content=_keeps_content(config)),
         clock_ns=clock_ns,
         dedup_s=config.journal.dedup_s,
+        infers_tools=any(options_of(config, each)[3] == "thread" for each in config.destination),
     )
     count = await asyncio.to_thread(recording.replay, _record)
     logger.info(

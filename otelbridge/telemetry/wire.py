@@ -164,7 +164,7 @@ class SpanKind(IntEnum):
     CLIENT = 3
 
 
-def span(  # noqa: PLR0913  # a span's fields
+def span(  # a span's fields
     place: SpanPlace,
     name: str,
     *,

@@ -55,6 +55,7 @@ class Bridge:
             read=as_given,
             clock_ns=lambda: T0 + int(self.now_s * S),
             dedup_s=86400,
+            infers_tools=True,
         )
         self.replayed = self.recording.replay(lambda entry: self.records[entry.payload])
 
@@ -325,3 +326,18 @@ def test_stats_tell_what_waits(bridge: Bridge) -> None:
     assert (stats.records, stats.oldest_ns) == (1, T0 + 100 * S)
     assert stats.waiting_ns == {("otlp", Signal.TRACES): T0 + 107 * S}
     assert stats.bytes > 4096
+
+
+def test_the_clients_tool_work_is_told_with_the_first_follow_up_alone(bridge: Bridge) -> None:
+    bridge.accept(started(1), tool(1, call="a"), ended(1))
+    bridge.accept(started(2, correlating_tool_call_id="a"), ended(2))
+    bridge.accept(started(3, correlating_tool_call_id="a"), ended(3))
+    bridge.advance(7)
+    told = list(bridge.teller.closed)
+    bridge.reopen()
+
+    bridge.accept(started(4, correlating_tool_call_id="a"), ended(4))
+    bridge.advance(7)
+
+    parents = [i.thread.parent for i in (*told, *bridge.teller.closed) if i.thread.parent]
+    assert [len(parent.tools) for parent in parents] == [1, 0, 0]
