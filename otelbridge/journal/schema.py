@@ -34,7 +34,8 @@ CREATE TABLE answered (parent BLOB PRIMARY KEY, at_ns INTEGER NOT NULL) WITHOUT 
 CREATE TABLE outbox (
     seq INTEGER PRIMARY KEY, signal TEXT NOT NULL, destinations INTEGER NOT NULL,
     items INTEGER NOT NULL, at_ns INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL);
-CREATE INDEX outbox_order ON outbox (signal, destinations, seq);
+-- Holds all but the bodies: sums and scans of a large backlog read no body.
+CREATE INDEX outbox_order ON outbox (signal, destinations, seq, items, size);
 CREATE TABLE destination (
     id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, variant TEXT NOT NULL,
     traces INTEGER NOT NULL DEFAULT 0, logs INTEGER NOT NULL DEFAULT 0,

@@ -41,6 +41,7 @@ _LARGE_BATCH = 64
 _TICK_S = 0.1
 # Counts that nobody waits for are committed this often, in ticks.
 _SIDE_TICKS = 10
+_SHED_TICKS = 50
 _PRUNE_TICKS = 600
 # One commit at most: bounds the memory that its blob takes.
 _MAX_BATCH = 2000
@@ -196,7 +197,8 @@ class GroupCommit:
     async def _keep_up(self) -> None:
         """Shed what is beyond a quota, forget what is too old, look at the journal."""
         try:
-            self._hand_in(await self.run(lambda: self._recording.shed(self._quotas)))
+            if self._ticks % _SHED_TICKS == 0:
+                self._hand_in(await self.run(lambda: self._recording.shed(self._quotas)))
             if self._ticks % _PRUNE_TICKS == 0:
                 await self.run(self._recording.prune)
             self.stats = await self.run(lambda: self._recording.stats(self._quotas))

@@ -7,6 +7,7 @@ import os
 import signal
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import grpc
 import grpc.aio
@@ -245,34 +246,40 @@ async def line_with(stream: asyncio.StreamReader | None, text: str) -> str:
     return line.rstrip("\n")
 
 
+async def stop_during_a_call(process: Process, channel: grpc.aio.Channel) -> bytes:
+    """Begin a call, send SIGTERM, and only then the call's request; return the answer."""
+    held = channel.stream_unary("/proto.Recorder/RecordInterception")()
+    # What is sent after it on the same connection is answered: it was received.
+    await channel.unary_unary("/grpc.health.v1.Health/Check")(b"")
+    process.send_signal(signal.SIGTERM)
+    await line_with(process.stderr, "draining")
+    await held.write(gw.start(gw.fresh_id()).SerializeToString())
+    await held.done_writing()
+    answer: bytes = await held
+    return answer
+
+
 async def test_sigterm_answers_the_call_that_was_received_delivers_and_exits_0(
     tmp_path: Path,
 ) -> None:
-    first, second = gw.fresh_id(), gw.fresh_id()
-    gate = asyncio.Event()
+    interception, gate = gw.fresh_id(), asyncio.Event()
+    held_back = Answer(after=gate)
     async with (
-        Collector(judge=lambda r: Answer(after=gate) if r.signal is Signal.TRACES else None) as c,
-        serving(tmp_path, c) as (process, address),
+        Collector(judge=lambda r: held_back if r.signal is Signal.TRACES else None) as collector,
+        serving(tmp_path, collector) as (process, address),
         grpc.aio.insecure_channel(address) as channel,
     ):
-        for request in session(first):
-            await channel.unary_unary(f"/proto.{gw.method_of(request)}")(
-                request.SerializeToString()
-            )
-        await c.wait_for(lambda c: bool(c.of(Signal.TRACES)))
-        held = channel.stream_unary("/proto.Recorder/RecordInterception")()
-        await channel.unary_unary("/grpc.health.v1.Health/Check")(b"")  # now it is received
-        process.send_signal(signal.SIGTERM)
-        await line_with(process.stderr, "draining")
-        await held.write(gw.start(second).SerializeToString())
-        await held.done_writing()
-        assert await held == b""
+        for request in session(interception):
+            method = f"/proto.{gw.method_of(request)}"
+            await channel.unary_unary(method)(request.SerializeToString())
+        await collector.wait_for(lambda c: bool(c.of(Signal.TRACES)))
+        answer = await stop_during_a_call(process, channel)
         gate.set()
         done = await ended(process)
-        came = [span.trace_id for span in c.spans]
 
-    assert (done.code, "Traceback" in done.err) == (0, False)
-    assert [span.hex() for span in came] == [first.replace("-", "")]
+    assert (answer, done.code, "Traceback" in done.err) == (b"", 0, False)
+    # The other one's grace is open: it is told after the next start.
+    assert [UUID(bytes=span.trace_id) for span in collector.spans] == [UUID(interception)]
 
 
 async def test_a_second_process_on_the_journal_is_refused_in_a_line_that_names_the_first(
