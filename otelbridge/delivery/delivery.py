@@ -106,6 +106,7 @@ class Delivery:
                 exporter=exporter,
                 count=self._outbox.count,
                 timing=self._timing,
+                secrets=config.headers.values(),
             )
             if signal is Signal.METRICS:
                 workers.append((lane, self._metrics_worker(config, lane, envelope)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from otelbridge.delivery.backoff import Backoff
@@ -12,7 +13,7 @@ from otelbridge.delivery.outcomes import Ok, Retry
 from otelbridge.delivery.timing import either
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine, Iterable
 
     from otelbridge.delivery.outcomes import Exporter, Outcome
     from otelbridge.delivery.timing import Timing
@@ -45,6 +46,7 @@ class Lane:
         exporter: Sends requests.
         count: Counts what became of them.
         timing: Time and chance.
+        secrets: Never shown, even if the destination itself repeats them.
     """
 
     def __init__(
@@ -55,11 +57,15 @@ class Lane:
         exporter: Exporter,
         count: Counter,
         timing: Timing,
+        secrets: Iterable[str] = (),
     ) -> None:
         self.destination = destination
         self.signal = signal
         self.timing = timing
         self.health = Health(destination, signal, timing=timing)
+        # A header's value may be quoted without its scheme, as in "Bearer TOKEN".
+        words = {word for secret in secrets for word in (secret, secret.rpartition(" ")[2])}
+        self._secrets = sorted(filter(None, words), key=len, reverse=True)
         self._exporter = exporter
         self._count = count
         self._backoff = Backoff(timing)
@@ -93,10 +99,17 @@ class Lane:
     async def export(self, body: bytes) -> Outcome:
         """Send one request."""
         outcome = await self._exporter.export(self.signal, body)
+        if outcome.message:
+            outcome = replace(outcome, message=self._masked(outcome.message))
         if isinstance(outcome, Ok):
             self._backoff.reset()
             self.health.succeeded()
         return outcome
+
+    def _masked(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, "***")
+        return text
 
     def failed(self, failure: Retry) -> float:
         """Note that a request was not taken; return how long to wait, in seconds."""

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from otelbridge.domain.ledger import Changes
     from otelbridge.domain.ports import OutboxRow, Signal
-    from otelbridge.errors import CallError
     from otelbridge.journal import SqliteJournal
     from otelbridge.recording.recording import Recording
 
@@ -298,7 +297,7 @@ class GroupCommit:
             self._schedule()
 
 
-def _answer(future: asyncio.Future[None], outcome: CallError | None) -> None:
+def _answer(future: asyncio.Future[None], outcome: Exception | None) -> None:
     if future.done():  # the caller has gone; its record is durable all the same
         return
     if outcome is None:

@@ -197,12 +197,16 @@ class Recording:
             is_open=self._assembler.__contains__,
         )
 
-    def _receive(self, submission: Submission, draft: _Draft) -> Received | CallError:
+    def _receive(self, submission: Submission, draft: _Draft) -> Received | Exception:
+        kind = _KIND_NAMES[submission.kind]
         try:
             return self._read(submission)
         except InvalidRequestError as error:
-            kind = _KIND_NAMES[submission.kind]
             draft.changes.count("otelbridge.records.rejected", kind, "invalid")
+            return error
+        except Exception as error:  # one that cannot be read must not fail its neighbours
+            logger.exception("a %s record cannot be read", kind)
+            draft.changes.count("otelbridge.records.rejected", kind, "fault")
             return error
 
     def _accept(

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
     from otelbridge.domain.ports import Signal
     from otelbridge.domain.records import Record, RecordKind
-    from otelbridge.errors import CallError
     from otelbridge.journal.transaction import Buried
 
 
@@ -78,7 +77,7 @@ class Result(NamedTuple):
         next_deadline_ns: A time before which nothing is due; None if nothing is open.
     """
 
-    outcomes: list[CallError | None]
+    outcomes: list[Exception | None]
     told: dict[Signal, int]
     next_deadline_ns: int | None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 from otelbridge.domain.access import REFUSED, authorise, authorise_id, budget_of, is_exceeded
 from otelbridge.errors import (
@@ -14,16 +13,16 @@ from otelbridge.errors import (
     escaped,
 )
 from otelbridge.proto import aibridged_pb2 as pb
-from otelbridge.servicers.messages import parse_uuid
+from otelbridge.servicers.messages import any_uuid
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from uuid import UUID
 
     from otelbridge.domain.access import Key, Spend
     from otelbridge.servicers.methods import Call, Count
     from otelbridge.store import Store
 
-_NIL = UUID(int=0)
 _OUTCOMES = {UnauthenticatedError: "unauthenticated", PermissionDeniedError: "permission_denied"}
 
 
@@ -101,9 +100,7 @@ class AuthorizerServicer:
 
 def _user_id(text: str) -> UUID:
     # The nil UUID is nobody's: an error here would block the gateway's request.
-    if text == str(_NIL):
-        return _NIL
     try:
-        return parse_uuid(text)
+        return any_uuid(text)
     except ValueError as error:
         raise InvalidRequestError(f'invalid user_id "{escaped(text)}": {error}') from None

@@ -100,12 +100,21 @@ def parse_uuid(text: str) -> UUID:
         ValueError: If the text has none of the forms that gateways accept, or
             is the nil UUID.
     """
-    if _UUID.fullmatch(text) is None:
-        raise ValueError("not a UUID")
-    uuid = UUID(text)
+    uuid = any_uuid(text)
     if not uuid.int:
         raise ValueError("the nil UUID is not allowed")
     return uuid
+
+
+def any_uuid(text: str) -> UUID:
+    """Return the UUID, which may be nil.
+
+    Raises:
+        ValueError: If the text has none of the forms that gateways accept.
+    """
+    if _UUID.fullmatch(text) is None:
+        raise ValueError("not a UUID")
+    return UUID(text)
 
 
 def identity_of(kind: RecordKind, request: Any) -> Identity:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from otelbridge.delivery.lane import Lane
 from otelbridge.delivery.otlp_grpc import GrpcExporter
 from otelbridge.domain.ports import Signal
 from tests.collector import Answer, Collector
@@ -308,3 +309,29 @@ async def test_a_mistake_of_ours_does_not_end_delivery(
 
     assert [each.body for each in collector.taken] == [ENVELOPE.wrap([span("a")])]
     assert outbox.counts[*RETRIES, "internal_error"] == 1
+
+
+async def test_a_header_that_the_destination_repeats_is_shown_nowhere(
+    collector: Collector,
+    grpc_exporter: Exporter,
+    outbox: MemoryOutbox,
+    time: FakeTime,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    secret = "Bearer CANARY"
+    collector.script(Answer(code=Code.UNAUTHENTICATED, message="CANARY is no Bearer CANARY"))
+    outbox.put(Signal.TRACES, span("a"))
+    lane = Lane(
+        "d",
+        Signal.TRACES,
+        exporter=grpc_exporter,
+        count=outbox.count,
+        timing=time.timing,
+        secrets=[secret],
+    )
+
+    async with running(lane, traces_worker(lane, outbox)), asyncio.timeout(10):
+        await outbox.until_taken(1)
+
+    assert "*** is no ***" in caplog.text
+    assert "CANARY" not in caplog.text

@@ -16,17 +16,21 @@ from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import Signal
 from otelbridge.domain.records import Record, RecordBase, kind_of
 from otelbridge.domain.spending import Spending
-from otelbridge.errors import AlreadyExistsError, CallError, JournalError
+from otelbridge.errors import AlreadyExistsError, JournalError
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
 from otelbridge.journal.transaction import Transaction
 from otelbridge.recording import Received, Recording, Side, Submission
-from tests.records import ALICE, BOB, T0, S, ended, prompt, started, tokens, tool, uuid
+from tests.records import ALICE, BOB, T0, S, ended, identity, prompt, started, tokens, tool, uuid
 from tests.sinks import MemoryTeller
+
+UNREADABLE = identity("unreadable")
 
 
 def as_given(submission: Submission) -> Received:
     """Read a submission whose request is a record already."""
+    if submission.raw == UNREADABLE:
+        raise ArithmeticError("a fault of ours")
     assert isinstance(submission.request, RecordBase)
     return Received(cast("Record", submission.request), submission.raw)
 
@@ -63,7 +67,7 @@ class Bridge:
         self.journal.close()
         self.open()
 
-    def accept(self, *records: Record) -> list[CallError | None]:
+    def accept(self, *records: Record) -> list[Exception | None]:
         batch = []
         for record in records:
             received = replace(record, received_at_ns=T0 + int(self.now_s * S))
@@ -341,3 +345,10 @@ def test_the_clients_tool_work_is_told_with_the_first_follow_up_alone(bridge: Br
 
     parents = [i.thread.parent for i in (*told, *bridge.teller.closed) if i.thread.parent]
     assert [len(parent.tools) for parent in parents] == [1, 0, 0]
+
+
+def test_a_record_that_cannot_be_read_does_not_fail_its_neighbours(bridge: Bridge) -> None:
+    outcomes = bridge.accept(started(1), tokens(1, identity=UNREADABLE), ended(1))
+
+    assert [type(outcome) for outcome in outcomes] == [type(None), ArithmeticError, type(None)]
+    assert bridge.count("otelbridge.records.rejected", "tokens", "fault") == 1

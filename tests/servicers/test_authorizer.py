@@ -213,3 +213,12 @@ async def test_answers_are_counted_by_outcome(tmp_path: Path) -> None:
         ("aibridge.authorizations", ("unauthenticated",)): 2,
         ("aibridge.authorizations", ("permission_denied",)): 1,
     }
+
+
+@pytest.mark.parametrize("user_id", ["0" * 32, f"urn:uuid:{UUID(int=0)}", f"{{{UUID(int=0)}}}"])
+async def test_no_form_of_a_uuid_blocks_a_request(tmp_path: Path, user_id: str) -> None:
+    servicer = authorizer(tmp_path)
+
+    response = await servicer.IsBudgetExceeded(pb.IsBudgetExceededRequest(user_id=user_id), LOCAL)
+
+    assert response == pb.IsBudgetExceededResponse(exceeded=False)
