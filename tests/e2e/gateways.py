@@ -18,7 +18,7 @@ from otelbridge.servicers.methods import request_classes
 from tests.records import ALICE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from google.protobuf.message import Message
     from opentelemetry.proto.trace.v1.trace_pb2 import Span
@@ -151,3 +151,14 @@ def chat_spans(collector: Collector, *interceptions: str) -> list[Span]:
 
 def _shown(key: str) -> Iterable[tuple[str, str]]:
     return (("authorization", f"Bearer {key}"),) if key else ()
+
+
+# What the kinds are called in `otelbridge.record.kind`.
+KINDS: dict[Callable[..., Message], str] = {
+    start: "start",
+    tokens: "tokens",
+    prompt: "prompt",
+    tool: "tool",
+    thought: "thought",
+    end: "end",
+}

@@ -30,15 +30,6 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 NIL = str(UUID(int=0))
 SUB_RECORDS = [gw.tokens, gw.prompt, gw.tool, gw.thought]
-# What the kinds are called in `otelbridge.record.kind`.
-KINDS: dict[Callable[..., Message], str] = {
-    gw.start: "start",
-    gw.tokens: "tokens",
-    gw.prompt: "prompt",
-    gw.tool: "tool",
-    gw.thought: "thought",
-    gw.end: "end",
-}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -61,9 +52,6 @@ async def counted(bridge: Bridge, kind: str) -> tuple[float, float]:
     names = ("otelbridge_records_received_total", "otelbridge_records_duplicate_total")
     first, second = [await bridge.total(name, otelbridge_record_kind=kind) for name in names]
     return first, second
-
-
-# --- RecordInterception --------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -159,9 +147,6 @@ async def test_a_refused_second_start_changes_nothing(bridge: Bridge) -> None:
     assert (await gw.told(bridge, interception)).name == "chat first"
 
 
-# --- RecordInterceptionEnded ---------------------------------------------------------------
-
-
 async def test_an_end_without_a_uuid_is_refused(bridge: Bridge) -> None:
     code, details = await gw.refusal(bridge, gw.end("x"))
 
@@ -207,9 +192,6 @@ async def test_an_end_before_its_start_is_kept_and_flagged(bridge: Bridge) -> No
     assert span.start_time_unix_nano == began.started_at.ToNanoseconds()
     assert span.end_time_unix_nano == span.start_time_unix_nano
     assert attributes(span.attributes)["aibridge.timestamp.clamped"] is True
-
-
-# --- Token, prompt, tool and thought records -----------------------------------------------
 
 
 @pytest.mark.parametrize("record", SUB_RECORDS)
@@ -267,12 +249,12 @@ async def test_an_orphan_is_counted_by_its_kind(
     impatient: Bridge, record: Callable[[str], Message]
 ) -> None:
     interception, name = gw.fresh_id(), "otelbridge_records_orphan_total"
-    before = await impatient.total(name, otelbridge_record_kind=KINDS[record])
+    before = await impatient.total(name, otelbridge_record_kind=gw.KINDS[record])
 
     await gw.send(impatient, record(interception))
     await gw.told(impatient, interception)
 
-    assert await impatient.total(name, otelbridge_record_kind=KINDS[record]) == before + 1
+    assert await impatient.total(name, otelbridge_record_kind=gw.KINDS[record]) == before + 1
 
 
 @pytest.mark.parametrize(
@@ -336,13 +318,13 @@ async def test_the_same_record_with_its_maps_in_another_order_is_counted_once(
 ) -> None:
     request = record(gw.fresh_id())
     first, second = (in_order(request, *keys) for keys in ("abcdefghijkl", "lkjihgfedcba"))
-    received, repeats = await counted(bridge, KINDS[record])
+    received, repeats = await counted(bridge, gw.KINDS[record])
 
     await bridge.call(gw.method_of(request), first)
     await bridge.call(gw.method_of(request), second)
 
     assert first != second
-    assert await counted(bridge, KINDS[record]) == (received + 2, repeats + 1)
+    assert await counted(bridge, gw.KINDS[record]) == (received + 2, repeats + 1)
 
 
 @pytest.mark.parametrize("record", SUB_RECORDS)
