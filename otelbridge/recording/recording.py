@@ -105,7 +105,11 @@ class Recording:
         count = 0
         now_ns = self._clock_ns()
         for entry in self._journal.replay(self._finalised_among):
-            record = parse(entry)
+            try:
+                record = parse(entry)
+            except Exception:  # one that cannot be read must not keep the bridge from starting
+                logger.exception("a %s record of the journal is lost", _KIND_NAMES[entry.kind])
+                continue
             if record.received_at_ns > now_ns:  # the clock was set back between the runs
                 record = replace(record, received_at_ns=now_ns)
             self._assembler.add(record)

@@ -352,3 +352,15 @@ def test_a_record_that_cannot_be_read_does_not_fail_its_neighbours(bridge: Bridg
 
     assert [type(outcome) for outcome in outcomes] == [type(None), ArithmeticError, type(None)]
     assert bridge.count("otelbridge.records.rejected", "tokens", "fault") == 1
+
+
+def test_a_record_that_cannot_be_replayed_does_not_keep_the_bridge_from_starting(
+    bridge: Bridge, caplog: pytest.LogCaptureFixture
+) -> None:
+    bridge.accept(started(1), tokens(1), ended(1))
+    del bridge.records[tokens(1).identity]
+
+    bridge.reopen()
+
+    assert bridge.replayed == 2
+    assert "a tokens record of the journal is lost" in caplog.text
