@@ -6,16 +6,11 @@ replay rebuilds exactly the records that were acknowledged.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import re
-import struct
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from uuid import UUID
-
-from google.protobuf.message import DecodeError
-from google.protobuf.struct_pb2 import Value
 
 from otelbridge.domain.records import (
     Identity,
@@ -31,6 +26,7 @@ from otelbridge.domain.records import (
 from otelbridge.errors import InvalidRequestError, escaped
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.recording import Received
+from otelbridge.servicers.metadata import canonicalise, plain_metadata
 from otelbridge.telemetry.semconv import OTHER
 from otelbridge.telemetry.servers import tool_error_type
 
@@ -40,7 +36,6 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
 
-    from otelbridge.domain.records import MetadataValue
     from otelbridge.recording import Submission
 
 _IDENTITY_BYTES = 16
@@ -54,13 +49,7 @@ _UUID = re.compile(
     rf"(?:urn:uuid:)?{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}|{_HEX}{{32}}"
     rf"|\{{{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\}}"
 )
-# Tags of Value.struct_value and Value.list_value: the kinds whose bytes depend on map order.
-_NESTED_TAGS = (b"\x2a", b"\x32")
-_VALUE_URL = "type.googleapis.com/google.protobuf.Value"
 _PREFIXES = {kind: bytes((kind,)) for kind in RecordKind}
-# Value.number_value: its tag, then a double, little endian.
-_NUMBER_TAG = 0x11
-_NUMBER = struct.Struct("<Bd")
 _REQUESTS: Mapping[RecordKind, type[Message]] = {
     RecordKind.START: pb.RecordInterceptionRequest,
     RecordKind.PROMPT: pb.RecordPromptUsageRequest,
@@ -124,13 +113,8 @@ def identity_of(kind: RecordKind, request: Any) -> Identity:
     included. Metadata values are first brought to one form, so that the order
     of a map's keys makes no difference; this changes ``request``.
     """
-    metadata = None if kind is RecordKind.END else request.metadata
-    if metadata:
-        for key in metadata:  # not values(): that one is written in Python
-            packed = metadata[key]
-            value = packed.value
-            if value[:1] in _NESTED_TAGS and _is_value(packed):
-                packed.value = _canonical(value)
+    if kind is not RecordKind.END:
+        canonicalise(request.metadata)
     canonical = request.SerializeToString(deterministic=True)
     return Identity(hashlib.sha256(_PREFIXES[kind] + canonical).digest()[:_IDENTITY_BYTES])
 
@@ -228,7 +212,7 @@ def _start(request: pb.RecordInterceptionRequest, receipt: Receipt) -> Intercept
         received_at_ns=receipt.received_at_ns,
         at_ns=at_ns,
         synthetic_time=synthetic_time,
-        metadata=_metadata(request.metadata),
+        metadata=plain_metadata(request.metadata),
         initiator_id=initiator_id,
         provider=request.provider,
         model=request.model,
@@ -270,7 +254,7 @@ def _tokens(request: pb.RecordTokenUsageRequest, receipt: Receipt) -> TokensUsed
         received_at_ns=receipt.received_at_ns,
         at_ns=at_ns,
         synthetic_time=synthetic_time,
-        metadata=_metadata(request.metadata),
+        metadata=plain_metadata(request.metadata),
         msg_id=request.msg_id,
         input_tokens=request.input_tokens,
         output_tokens=request.output_tokens,
@@ -289,7 +273,7 @@ def _prompt(request: pb.RecordPromptUsageRequest, receipt: Receipt) -> PromptUse
         received_at_ns=receipt.received_at_ns,
         at_ns=at_ns,
         synthetic_time=synthetic_time,
-        metadata=_metadata(request.metadata),
+        metadata=plain_metadata(request.metadata),
         msg_id=request.msg_id,
         prompt=text,
         length=length,
@@ -306,7 +290,7 @@ def _tool(request: pb.RecordToolUsageRequest, receipt: Receipt) -> ToolUsed:
         received_at_ns=receipt.received_at_ns,
         at_ns=at_ns,
         synthetic_time=synthetic_time,
-        metadata=_metadata(request.metadata),
+        metadata=plain_metadata(request.metadata),
         msg_id=request.msg_id,
         tool=request.tool,
         input=text,
@@ -329,7 +313,7 @@ def _thought(request: pb.RecordModelThoughtRequest, receipt: Receipt) -> ModelTh
         received_at_ns=receipt.received_at_ns,
         at_ns=at_ns,
         synthetic_time=synthetic_time,
-        metadata=_metadata(request.metadata),
+        metadata=plain_metadata(request.metadata),
         content=text,
         length=length,
     )
@@ -341,51 +325,6 @@ def _content(text: str, receipt: Receipt) -> tuple[str | None, int]:
 
 def _optional(request: Any, name: str) -> Any:
     return getattr(request, name) if request.HasField(name) else None
-
-
-_NO_METADATA: dict[str, MetadataValue] = {}
-
-
-def _metadata(metadata: Mapping[str, Any]) -> dict[str, MetadataValue]:
-    if not metadata:
-        return _NO_METADATA
-    return {key: _unpacked(metadata[key]) for key in metadata}
-
-
-def _is_value(packed: Any) -> bool:
-    url: str = packed.type_url
-    return url == _VALUE_URL or url.rpartition("/")[2] == "google.protobuf.Value"
-
-
-def _unpacked(packed: Any) -> MetadataValue:
-    if _is_value(packed):
-        value = packed.value
-        if len(value) == _NUMBER.size and value[0] == _NUMBER_TAG:  # most are numbers
-            return float(_NUMBER.unpack(value)[1])
-        try:
-            return _plain(Value.FromString(value))
-        except DecodeError:
-            pass  # told below as what it is: bytes that claim to be a Value
-    return {"type_url": packed.type_url, "value": base64.b64encode(packed.value).decode()}
-
-
-def _plain(value: Any) -> MetadataValue:
-    kind = value.WhichOneof("kind")
-    if kind == "struct_value":
-        return {key: _plain(item) for key, item in value.struct_value.fields.items()}
-    if kind == "list_value":
-        return [_plain(item) for item in value.list_value.values]
-    if kind is None or kind == "null_value":
-        return None
-    plain: MetadataValue = getattr(value, kind)
-    return plain
-
-
-def _canonical(packed: bytes) -> bytes:
-    try:
-        return Value.FromString(packed).SerializeToString(deterministic=True)
-    except DecodeError:
-        return packed
 
 
 _READERS: Mapping[RecordKind, Callable[[Any, Receipt], Record]] = {
