@@ -97,6 +97,8 @@ class Recording:
         self._read = read
         self._clock_ns = clock_ns
         self._infers_tools = infers_tools
+        # What could not be replayed: counted with the first commit.
+        self._lost = Changes()
         self._dedup_ns = int(dedup_s * _NS)
         self._users: dict[UUID, str] = journal.ledger.users()
 
@@ -108,7 +110,9 @@ class Recording:
             try:
                 record = parse(entry)
             except Exception:  # one that cannot be read must not keep the bridge from starting
-                logger.exception("a %s record of the journal is lost", _KIND_NAMES[entry.kind])
+                kind = _KIND_NAMES[entry.kind]
+                logger.exception("a %s record of the journal is lost", kind)
+                self._lost.count("otelbridge.records.rejected", kind, "lost")
                 continue
             if record.received_at_ns > now_ns:  # the clock was set back between the runs
                 record = replace(record, received_at_ns=now_ns)
@@ -124,6 +128,7 @@ class Recording:
         """
         draft = _Draft(self._clock_ns())
         draft.changes.merge(side.changes)
+        draft.changes.merge(self._lost)
         draft.transaction.progress = side.progress
         draft.transaction.metrics = side.metrics
         draft.transaction.buried = side.buried
@@ -324,6 +329,7 @@ class Recording:
 
     def _apply(self, draft: _Draft) -> None:
         """Let memory follow the commit."""
+        self._lost = Changes()
         transaction = draft.transaction
         self._ledger.apply(transaction.series)
         self._spending.apply(transaction.usage.items())

@@ -200,6 +200,8 @@ def _time(stamp: Timestamp, received_at_ns: int) -> tuple[int, bool]:
     return received_at_ns, True
 
 
+# What all records share is written out in each of these: a dictionary of it, spread
+# into the call, took as long again as making the record.
 def _start(request: pb.RecordInterceptionRequest, receipt: Receipt) -> InterceptionStarted:
     interception_id = _id("interception", request.id)
     initiator_id = _id("initiator", request.initiator_id)

@@ -364,3 +364,6 @@ def test_a_record_that_cannot_be_replayed_does_not_keep_the_bridge_from_starting
 
     assert bridge.replayed == 2
     assert "a tokens record of the journal is lost" in caplog.text
+    for _ in range(2):
+        bridge.advance(1)
+    assert bridge.count("otelbridge.records.rejected", "tokens", "lost") == 1
