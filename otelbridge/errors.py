@@ -3,6 +3,7 @@
 OtelBridgeError
 ├── ConfigError            a setting is wrong: one line, exit 1 or 2
 ├── StoreError             the store file is wrong: the last good snapshot stays
+├── OAuthError             an authorization server refused, failed or could not be reached
 ├── CallError              a call is answered with an error; transports map the class to a status
 │   ├── InvalidRequestError    INVALID_ARGUMENT
 │   ├── AlreadyExistsError     ALREADY_EXISTS
@@ -11,12 +12,22 @@ OtelBridgeError
 │   ├── LimitExceededError     RESOURCE_EXHAUSTED
 │   └── UnavailableError       UNAVAILABLE, with the time to wait
 └── JournalError           the journal cannot be opened, read or written
-└── JournalLockedError     another process holds it
+    ├── JournalLockedError     another process holds it
+    ├── JournalFullError       the disk is full: later commits may succeed
+    └── CoreLostError          the process that holds it has ended
 """
 
 from __future__ import annotations
 
+import copyreg
+import re
+from typing import Any
+
 _ECHO_LIMIT = 64
+_OAUTH_LIMIT = 400  # what a gateway is told about one MCP server
+# A URL's user information, query and fragment may be secrets.
+_USERINFO = re.compile(r"(?<=://)[^/?#\s\"']*@")
+_QUERY = re.compile(r"(://[^?#\s\"']*)[?#][^\s\"']*")
 
 
 def escaped(value: str, limit: int = _ECHO_LIMIT) -> str:
@@ -40,7 +51,13 @@ def _escape(character: str) -> str:
 
 
 class OtelBridgeError(Exception):
-    """Base class of all errors raised by otelbridge."""
+    """Base class of all errors raised by otelbridge.
+
+    They pass between processes whatever their constructors take.
+    """
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class ConfigError(OtelBridgeError):
@@ -67,6 +84,34 @@ class StoreError(OtelBridgeError):
     def __init__(self, problems: list[str]) -> None:
         self.problems = problems
         super().__init__("\n".join(problems))
+
+
+class OAuthError(OtelBridgeError):
+    """An authorization server refused, failed, or could not be reached.
+
+    The message is for people and gateways: at most 400 characters, escaped,
+    and URLs in it have lost their user information and query. Who raises it
+    puts no token, code or secret into it.
+
+    Attributes:
+        is_permanent: Whether the same request can only fail again.
+        code: The server's ``error`` (RFC 6749, section 5.2; RFC 8628, section
+            3.5), as ``invalid_grant``; empty without one.
+        retry_after_s: When to try again, in seconds, if the server said so.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        is_permanent: bool = False,
+        code: str = "",
+        retry_after_s: float | None = None,
+    ) -> None:
+        self.is_permanent = is_permanent
+        self.code = code
+        self.retry_after_s = retry_after_s
+        super().__init__(escaped(_QUERY.sub(r"\1", _USERINFO.sub("", message)), _OAUTH_LIMIT))
 
 
 class CallError(OtelBridgeError):
@@ -115,3 +160,7 @@ class JournalLockedError(JournalError):
 
 class JournalFullError(JournalError):
     """The disk is full: nothing of the transaction was committed; a later one may succeed."""
+
+
+class CoreLostError(JournalError):
+    """The process that holds the journal has ended: nothing can be committed any more."""

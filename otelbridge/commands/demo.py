@@ -17,13 +17,13 @@ import uvloop
 from rich.console import Console
 
 from otelbridge.commands.demo_world import make_world, session
-from otelbridge.commands.logs import set_up_logging
 from otelbridge.commands.progress import progress
 from otelbridge.commands.serve import stop_signals
 from otelbridge.commands.story import conversations, is_chat
 from otelbridge.commands.tree import conversation_tree, totals
 from otelbridge.config.sections import LogConfig
 from otelbridge.errors import OtelBridgeError
+from otelbridge.logs import set_up_logging
 from otelbridge.server import Server
 from otelbridge.transports.client import send_calls
 from otelbridge.transports.otlp_receiver import OtlpReceiver

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 import uvloop
 
-from otelbridge.commands.logs import set_up_logging
 from otelbridge.commands.settings import config_option, read_settings
+from otelbridge.logs import set_up_logging
 from otelbridge.server import Server
 
 if TYPE_CHECKING:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import dataclass, field
 from operator import add
-from types import MappingProxyType
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -32,6 +31,10 @@ class Exemplar(NamedTuple):
     span_id: bytes
 
 
+# A dictionary that nobody changes: a mapping proxy cannot go to another process.
+_NO_EXEMPLARS: Mapping[int, Exemplar] = {}
+
+
 class Distribution(NamedTuple):
     """What a histogram holds.
 
@@ -44,7 +47,7 @@ class Distribution(NamedTuple):
 
     counts: tuple[int, ...]
     total: float
-    exemplars: Mapping[int, Exemplar] = MappingProxyType({})
+    exemplars: Mapping[int, Exemplar] = _NO_EXEMPLARS
 
     @property
     def samples(self) -> int:

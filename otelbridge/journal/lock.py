@@ -17,13 +17,14 @@ class Lock:
 
     Args:
         path: The journal's file.
+        pid: Which process is named to others as the holder.
 
     Raises:
         JournalLockedError: If another process holds it; the error names it.
         JournalError: If the lock file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, pid: int | None = None) -> None:
         name = path.with_name(path.name + ".lock")
         try:
             self._fd = os.open(name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -36,7 +37,7 @@ class Lock:
             os.close(self._fd)
             raise JournalLockedError(f"journal.url: {path} is in use by process {holder}") from None
         os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, str(os.getpid()).encode(), 0)
+        os.pwrite(self._fd, str(pid or os.getpid()).encode(), 0)
 
     def release(self) -> None:
         """Let another process have the journal."""

@@ -33,14 +33,15 @@ class SqliteJournal:
 
     Args:
         path: The database file; created if it is not there, mode 0600.
+        pid: Which process is named to others as its holder; this one if not given.
 
     Raises:
         JournalLockedError: If another process uses it.
         JournalError: If it cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._lock = Lock(path)
+    def __init__(self, path: Path, *, pid: int | None = None) -> None:
+        self._lock = Lock(path, pid=pid)
         try:
             self._database = open_database(path)
         except JournalError:

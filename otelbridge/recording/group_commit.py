@@ -13,19 +13,18 @@ import logging
 import sqlite3
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from otelbridge.errors import JournalError, JournalFullError, UnavailableError
+from otelbridge.errors import CoreLostError, JournalError, JournalFullError, UnavailableError
 from otelbridge.journal.transaction import Buried
 from otelbridge.recording.values import JournalStats, Result, Side, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from otelbridge.domain.ledger import Changes
     from otelbridge.domain.ports import OutboxRow, Signal
-    from otelbridge.journal import SqliteJournal
-    from otelbridge.recording.recording import Recording
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +49,33 @@ _LOG_EVERY_S = 10.0
 _REFUSAL = "the journal cannot commit, try again later"
 
 
+class Core(Protocol):
+    """What commits. Every method blocks, and is called in one thread.
+
+    Each raises a CoreLostError if nothing can be committed any more.
+    """
+
+    def commit(self, batch: list[Submission], side: Side) -> Result:
+        """Accept records; raises a JournalError if nothing could be committed."""
+
+    def read(
+        self, destination: str, signal: Signal, *, after: int, limit: int, max_bytes: int
+    ) -> list[OutboxRow]:
+        """Return a destination's oldest rows after the row ``after``."""
+
+    def shed(self, quotas: Mapping[str, int]) -> Side:
+        """Return what gives up the oldest of what waits beyond the quotas."""
+
+    def prune(self) -> None:
+        """Forget what is too old."""
+
+    def stats(self, destinations: Iterable[str]) -> JournalStats:
+        """Return the journal's state."""
+
+    def close(self) -> None:
+        """Let another process have the journal."""
+
+
 class GroupCommit:
     """The way into the journal for everything that runs in the event loop.
 
@@ -57,8 +83,9 @@ class GroupCommit:
     `otelbridge.domain.ports.Outbox`.
 
     Args:
-        recording: The use case; called in this object's own thread.
-        journal: The journal; closed by `stop`.
+        core: The use case and the journal; called in this object's own thread,
+            and closed by `stop`.
+        apply: Called in the loop with what a commit has done, before anybody is answered.
         quotas: How many bytes may wait for each destination, by name.
         clock_ns: The bridge's clock.
         on_failure: Called in the loop once if the disk fails. Nothing can be
@@ -71,15 +98,15 @@ class GroupCommit:
 
     def __init__(
         self,
-        recording: Recording,
-        journal: SqliteJournal,
+        core: Core,
         *,
+        apply: Callable[[Result], None],
         quotas: Mapping[str, int],
         clock_ns: Callable[[], int],
         on_failure: Callable[[JournalError], None],
     ) -> None:
-        self._recording = recording
-        self._journal = journal
+        self._core = core
+        self._apply = apply
         self._quotas = quotas
         self._clock_ns = clock_ns
         self._on_failure = on_failure
@@ -139,10 +166,11 @@ class GroupCommit:
         event.clear()
         # What was acknowledged need not be committed yet.
         after = self._taken.get((destination, signal), 0)
-        outbox = self._journal.outbox
-        rows = await self.run(
-            lambda: outbox.read(destination, signal, after=after, limit=limit, max_bytes=max_bytes)
-        )
+        read = partial(self._core.read, after=after, limit=limit, max_bytes=max_bytes)
+        try:
+            rows = await self.run(lambda: read(destination, signal))
+        except CoreLostError:
+            return []  # nothing can be read any more: the process is about to end
         if rows:
             event.set()
         return rows
@@ -164,8 +192,16 @@ class GroupCommit:
         self._side.metrics[destination] = base
 
     async def run(self, function: Callable[[], _T]) -> _T:
-        """Call a function that uses the journal, in the journal's thread."""
-        return await self._loop.run_in_executor(self._writer, function)
+        """Call a function that uses the core, in the core's thread.
+
+        Raises:
+            CoreLostError: If there is no core any more.
+        """
+        try:
+            return await self._loop.run_in_executor(self._writer, function)
+        except CoreLostError as error:
+            self._fail(error)
+            raise
 
     async def flush(self) -> None:
         """Return when everything that was handed in before is committed."""
@@ -182,7 +218,10 @@ class GroupCommit:
         if self._upkeep is not None:
             await self._upkeep
         await self.flush()
-        await self._loop.run_in_executor(self._writer, self._journal.close)
+        try:
+            await self.run(self._core.close)
+        except CoreLostError as error:
+            logger.error("journal: %s", error)
         self._writer.shutdown()
 
     def _event(self, destination: str, signal: Signal) -> asyncio.Event:
@@ -197,10 +236,10 @@ class GroupCommit:
         """Shed what is beyond a quota, forget what is too old, look at the journal."""
         try:
             if self._ticks % _SHED_TICKS == 0:
-                self._hand_in(await self.run(lambda: self._recording.shed(self._quotas)))
+                self._hand_in(await self.run(lambda: self._core.shed(self._quotas)))
             if self._ticks % _PRUNE_TICKS == 0:
-                await self.run(self._recording.prune)
-            self.stats = await self.run(lambda: self._recording.stats(self._quotas))
+                await self.run(self._core.prune)
+            self.stats = await self.run(lambda: self._core.stats(self._quotas))
         except (JournalError, sqlite3.Error) as error:
             logger.error("journal: upkeep failed, trying again: %s", error)
         finally:
@@ -219,7 +258,7 @@ class GroupCommit:
         self._pace_s = _LONG_PACE_S if len(batch) > _LARGE_BATCH else _PACE_S
         submissions = [submission for submission, _ in batch]
         futures = [future for _, future in batch]
-        done = self._writer.submit(self._recording.commit, submissions, side)
+        done = self._writer.submit(self._core.commit, submissions, side)
         done.add_done_callback(
             lambda done: self._loop.call_soon_threadsafe(
                 self._finish, futures, side, done.exception() or done.result()
@@ -252,6 +291,7 @@ class GroupCommit:
 
     def _succeeded(self, futures: list[asyncio.Future[None]], result: Result) -> None:
         self._next_deadline_ns = result.next_deadline_ns
+        self._apply(result)
         for future, outcome in zip(futures, result.outcomes, strict=True):
             _answer(future, outcome)
         for signal in result.told:
@@ -271,6 +311,11 @@ class GroupCommit:
         newer, self._side = self._side, side  # kept for the next commit
         self._hand_in(newer)
         if isinstance(error, JournalError) and not isinstance(error, JournalFullError):
+            self._fail(error)
+
+    def _fail(self, error: JournalError) -> None:
+        """Acknowledge nothing any more."""
+        if self._failure is None:
             self._failure = error
             self._on_failure(error)
 

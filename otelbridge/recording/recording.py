@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from otelbridge.domain.ledger import Ledger
     from otelbridge.domain.ports import Teller
     from otelbridge.domain.records import Record
-    from otelbridge.domain.spending import Spending
     from otelbridge.errors import CallError
     from otelbridge.journal import SqliteJournal
 
@@ -64,7 +63,6 @@ class Recording:
         journal: Where everything is made durable.
         assembler: Open interceptions.
         ledger: Committed totals.
-        spending: Committed cost by user.
         teller: Makes telemetry.
         read: Reads a request; raises an InvalidRequestError if it breaks the
             contract. Many are read in a row, which takes a third of the time
@@ -81,7 +79,6 @@ class Recording:
         journal: SqliteJournal,
         assembler: Assembler,
         ledger: Ledger,
-        spending: Spending,
         teller: Teller,
         *,
         read: Callable[[Submission], Received],
@@ -92,7 +89,6 @@ class Recording:
         self._journal = journal
         self._assembler = assembler
         self._ledger = ledger
-        self._spending = spending
         self._teller = teller
         self._read = read
         self._clock_ns = clock_ns
@@ -148,7 +144,7 @@ class Recording:
             self._undo(draft)
             raise
         self._apply(draft)
-        return Result(outcomes, told, self._assembler.next_deadline_ns())
+        return self._result(outcomes, told, draft.transaction)
 
     def shed(self, quotas: Mapping[str, int]) -> Side:
         """Return what gives up the oldest of what waits for destinations beyond their quotas.
@@ -327,12 +323,24 @@ class Recording:
             return {}
         return self._journal.commit(transaction, now_ns=draft.now_ns)
 
+    def _result(
+        self, outcomes: list[Exception | None], told: dict[Signal, int], done: Transaction
+    ) -> Result:
+        return Result(
+            outcomes,
+            told,
+            self._assembler.next_deadline_ns(),
+            series=done.series,
+            usage=done.usage,
+            admitted=done.admitted,
+            active=self._assembler.active(),
+        )
+
     def _apply(self, draft: _Draft) -> None:
         """Let memory follow the commit."""
         self._lost = Changes()
         transaction = draft.transaction
         self._ledger.apply(transaction.series)
-        self._spending.apply(transaction.usage.items())
         self._teller.committed(draft.changes)
         self._users.update(transaction.users)
         for finalised in transaction.finalised:

@@ -11,6 +11,7 @@ from otelbridge.domain.ledger import Changes
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otelbridge.domain.ledger import Series, SeriesKey, UsageKey, UsageTotals
     from otelbridge.domain.ports import Signal
     from otelbridge.domain.records import Record, RecordKind
     from otelbridge.journal.transaction import Buried
@@ -21,14 +22,12 @@ class Submission(NamedTuple):
 
     Attributes:
         kind: What it is about.
-        request: The request, parsed.
-        raw: The request as it was received.
+        raw: The request as it was received; not parsed yet.
         received_at_ns: When that was.
         gateway: Which gateway reported it; empty if it showed no key.
     """
 
     kind: RecordKind
-    request: object
     raw: bytes
     received_at_ns: int
     gateway: str = ""
@@ -75,11 +74,19 @@ class Result(NamedTuple):
         outcomes: For each submission None, or the error that answers its call.
         told: The last outbox row by signal, where there are new ones.
         next_deadline_ns: A time before which nothing is due; None if nothing is open.
+        series: New state of the ledger's series.
+        usage: Additions to the usage table.
+        admitted: Values admitted as labels, by attribute key.
+        active: Starts without an end, by (provider, model) as sent.
     """
 
     outcomes: list[Exception | None]
     told: dict[Signal, int]
     next_deadline_ns: int | None
+    series: Mapping[SeriesKey, Series]
+    usage: Mapping[UsageKey, UsageTotals]
+    admitted: Mapping[str, list[str]]
+    active: Mapping[tuple[str, str], int]
 
 
 class JournalStats(NamedTuple):

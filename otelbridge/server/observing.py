@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from otelbridge.config import Config
-    from otelbridge.domain.assembler import Assembler
-    from otelbridge.recording import GroupCommit, JournalStats
-    from otelbridge.server.core import Core
-    from otelbridge.telemetry.labels import Labels
+    from otelbridge.recording import JournalStats
+    from otelbridge.server.committed import Committed
 
 _NS = 1_000_000_000
 
@@ -25,9 +23,7 @@ class Observer:
     """Reads what is not in the ledger.
 
     Args:
-        assembler: Open interceptions.
-        commits: Knows the journal's state.
-        labels: Admits values as labels.
+        core: Knows the journal's state, and what is open.
         providers: Names providers.
         lanes: Destinations and the signals that they take from the outbox.
         clock_ns: The bridge's clock.
@@ -35,28 +31,22 @@ class Observer:
 
     def __init__(
         self,
-        assembler: Assembler,
-        commits: GroupCommit,
-        labels: Labels,
+        core: Committed,
         providers: ProviderNames,
         *,
         lanes: Iterable[tuple[str, str]],
         clock_ns: Callable[[], int],
     ) -> None:
-        self._assembler = assembler
-        self._commits = commits
-        self._labels = labels
+        self._core = core
         self._providers = providers
         self._lanes = tuple(lanes)
         self._clock_ns = clock_ns
 
     @classmethod
-    def of(cls, config: Config, core: Core, *, clock_ns: Callable[[], int]) -> Observer:
+    def of(cls, config: Config, core: Committed, *, clock_ns: Callable[[], int]) -> Observer:
         """Return an observer of the core."""
         return cls(
-            core.assembler,
-            core.commits,
-            core.labels,
+            core,
             ProviderNames(config.telemetry.providers),
             lanes=[
                 (each.name, signal)
@@ -70,7 +60,7 @@ class Observer:
     def __call__(self) -> list[Observation]:
         """Return every observed value."""
         now_ns = self._clock_ns()
-        stats = self._commits.stats
+        stats = self._core.commits.stats
         waiting = {(name, signal.value): at for (name, signal), at in stats.waiting_ns.items()}
         return [
             *self._active(),
@@ -86,10 +76,10 @@ class Observer:
     def _active(self) -> list[Observation]:
         """Return the open interceptions; 0 without any, so that a graph does not break off."""
         found: Counter[tuple[str, str]] = Counter()
-        for (provider, model), count in self._assembler.active().items():
+        for (provider, model), count in self._core.active.items():
             name = self._providers.name(provider, model)
             labels = ("gen_ai.provider.name", name), ("gen_ai.request.model", model)
-            found[tuple(self._labels.known(*label) for label in labels)] += count  # type: ignore[index]  # a pair
+            found[tuple(self._core.labels.known(*label) for label in labels)] += count  # type: ignore[index]  # a pair
         if not found:
             found["", ""] = 0
         return [Observation(ins.ACTIVE, labels, count) for labels, count in found.items()]

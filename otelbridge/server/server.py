@@ -14,7 +14,7 @@ from otelbridge.delivery.delivery import Delivery
 from otelbridge.delivery.prometheus import Exposition
 from otelbridge.delivery.resource import build_resource
 from otelbridge.delivery.sources import MetricSources
-from otelbridge.server.core import open_core
+from otelbridge.server.committed import Committed
 from otelbridge.server.metering import CallMeter
 from otelbridge.server.observing import Observer, readiness
 from otelbridge.servicers.authorizer import AuthorizerServicer
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
     from otelbridge.config import Config, DestinationConfig
     from otelbridge.errors import JournalError
-    from otelbridge.server.core import Core
     from otelbridge.servicers.methods import Method
 
 logger = logging.getLogger(__name__)
@@ -87,7 +86,7 @@ class Server:
         """
         try:
             store = Store.load(self._config.store.path, self._environ)
-            core = await open_core(
+            core = await Committed.open(
                 self._config, clock_ns=self._clock_ns, on_failure=self._journal_failed
             )
             self._started.push_async_callback(core.commits.stop)
@@ -124,7 +123,9 @@ class Server:
         self._drained_at_s = asyncio.get_running_loop().time() + seconds
         await self._started.aclose()
 
-    async def _start_delivery(self, core: Core, observe: Observer, resource: Resource) -> Delivery:
+    async def _start_delivery(
+        self, core: Committed, observe: Observer, resource: Resource
+    ) -> Delivery:
         delivery = Delivery(
             self._config,
             outbox=core.commits,
@@ -147,7 +148,7 @@ class Server:
         return delivery
 
     async def _start_http(
-        self, core: Core, observe: Observer, delivery: Delivery, resource: Resource
+        self, core: Committed, observe: Observer, delivery: Delivery, resource: Resource
     ) -> None:
         listen = self._config.listen.http
         exposition = Exposition(
@@ -178,13 +179,13 @@ class Server:
         url = f"http://{listen.rpartition(':')[0]}:{http.port}"
         self.addresses |= {"http": url, "metrics": f"{url}/metrics"}
 
-    async def _start_control(self, core: Core) -> None:
+    async def _start_control(self, core: Committed) -> None:
         path = control_path(self._config.journal.path)
         control = ControlServer(path, {"usage": lambda _query: core.usage()})
         self._started.push_async_callback(control.stop)
         await control.start()
 
-    async def _start_grpc(self, store: Store, core: Core) -> None:
+    async def _start_grpc(self, store: Store, core: Committed) -> None:
         config = self._config
         auth = config.auth.grpc or ("open" if is_loopback(config.listen.grpc) else "gateway-key")
         certified = config.tls.client_ca is not None
@@ -207,7 +208,7 @@ class Server:
         await grpc.set_serving(serving=True)
         self.addresses = {"grpc": grpc.address, **self.addresses}
 
-    def _methods(self, store: Store, core: Core) -> Mapping[str, Method]:
+    def _methods(self, store: Store, core: Committed) -> Mapping[str, Method]:
         clock_ns, count = self._clock_ns, core.commits.count
         return method_table(
             {

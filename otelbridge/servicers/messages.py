@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
+
+from google.protobuf.message import DecodeError
 
 from otelbridge.domain.records import (
     Identity,
@@ -160,17 +162,38 @@ def read_submission(submission: Submission, *, keep_content: bool) -> Received:
             words of a failure by its type.
 
     Raises:
-        InvalidRequestError: See `record_of`.
+        InvalidRequestError: See `parse_request` and `record_of`.
     """
-    kind, request, raw, received_at_ns, _ = submission
+    kind, raw, received_at_ns, _ = submission
+    request: Any = parse_request(kind, raw)
     identity = identity_of(kind, request)
     length, is_changed = None, False
     if not keep_content:
         length = without_content(kind, request)
         is_changed = without_words(kind, request) or length is not None
-    payload = cast("Message", request).SerializeToString() if is_changed else raw
+    payload = request.SerializeToString() if is_changed else raw
     record = record_of(kind, request, Receipt(received_at_ns, identity, length))
     return Received(record, payload, length)
+
+
+def parse_request(kind: RecordKind, raw: bytes) -> Message:
+    """Parse a request.
+
+    Raises:
+        InvalidRequestError: If the bytes are not a message of the kind's
+            request type, or a string in it is not UTF-8.
+    """
+    request_class = _REQUESTS[kind]
+    try:
+        return request_class.FromString(raw)
+    except DecodeError:
+        name = request_class.DESCRIPTOR.name
+        raise not_a_message(f"Recorder/{name.removesuffix('Request')}", name, raw) from None
+
+
+def not_a_message(method: str, name: str, raw: bytes) -> InvalidRequestError:
+    """Return what answers bytes that are not a request of the RPC."""
+    return InvalidRequestError(f"{method}: {len(raw)} bytes are not a {name}")
 
 
 def parse_record(kind: RecordKind, payload: bytes, receipt: Receipt) -> Record:

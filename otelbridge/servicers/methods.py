@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from otelbridge.errors import InvalidRequestError
 from otelbridge.proto import aibridged_pb2
+from otelbridge.servicers.messages import not_a_message
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from google.protobuf.descriptor import MethodDescriptor
 
-    Handler: TypeAlias = Callable[[Any, "Call"], Awaitable[Message | None] | AsyncIterator[Message]]
+    Handler: TypeAlias = Callable[["Call"], Awaitable[Message | None] | AsyncIterator[Message]]
 
 
 class Call(NamedTuple):
@@ -45,32 +45,20 @@ class Method:
         path: Its path on the wire, ``/proto.Service/Method``.
         request_class: Class of its requests.
         server_streaming: Whether it answers with a stream.
-        handler: The servicer's method; None from it is an answer that holds nothing.
+        answer: Answers a call; None is an answer that holds nothing. It raises
+            an InvalidRequestError if the call's bytes are not a message of the
+            request type, or a string in it is not UTF-8.
     """
 
     path: str
     request_class: type[Message]
     server_streaming: bool
-    handler: Handler
+    answer: Handler
 
     @property
     def name(self) -> str:
         """Return ``Service/Method``, as captures and metrics name it."""
         return self.path.removeprefix("/proto.")
-
-    def parse(self, raw: bytes) -> Message:
-        """Parse a request.
-
-        Raises:
-            InvalidRequestError: If the bytes are not a message of the
-                method's request type, or a string in it is not UTF-8.
-        """
-        try:
-            return self.request_class.FromString(raw)
-        except DecodeError:
-            raise InvalidRequestError(
-                f"{self.name}: {len(raw)} bytes are not a {self.request_class.DESCRIPTOR.name}"
-            ) from None
 
 
 class Count(Protocol):
@@ -104,7 +92,8 @@ def method_table(servicers: Mapping[str, object]) -> dict[str, Method]:
 
     Args:
         servicers: A servicer for each service, by the service's name; its
-            methods are named as the RPCs.
+            methods are named as the RPCs, and take a request and its call;
+            the call alone if the servicer's ``PARSES`` is false.
 
     Raises:
         AttributeError: If a servicer lacks a method.
@@ -115,7 +104,27 @@ def method_table(servicers: Mapping[str, object]) -> dict[str, Method]:
             path=path_of(method),
             request_class=GetMessageClass(method.input_type),
             server_streaming=bool(method.server_streaming),
-            handler=getattr(servicers[method.containing_service.name], method.name),
+            answer=_answering(servicers[method.containing_service.name], method),
         )
         for method in descriptors()
     }
+
+
+def parsing(handle: Callable[[Any, Call], Any], method: MethodDescriptor) -> Handler:
+    """Return what parses a call's bytes and hands the request on with its call."""
+    request_class = GetMessageClass(method.input_type)
+    name = path_of(method).removeprefix("/proto.")
+
+    def answer(call: Call) -> Any:
+        try:
+            request = request_class.FromString(call.raw)
+        except DecodeError:
+            raise not_a_message(name, method.input_type.name, call.raw) from None
+        return handle(request, call)
+
+    return answer
+
+
+def _answering(servicer: object, method: MethodDescriptor) -> Handler:
+    handle: Any = getattr(servicer, method.name)
+    return parsing(handle, method) if getattr(servicer, "PARSES", True) else handle

@@ -10,8 +10,6 @@ from otelbridge.recording import Submission
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from google.protobuf.message import Message
-
     from otelbridge.servicers.methods import Call
 
 
@@ -31,6 +29,7 @@ class RecordSink(Protocol):
 class RecorderServicer:
     """Answers once a record is durable. The answers hold nothing.
 
+    A request is parsed where it is committed, in the core: `PARSES` is false.
     No method is a coroutine: what it returns is done when the record is, and
     a coroutine around it would be another 1 µs of each call.
 
@@ -39,34 +38,35 @@ class RecorderServicer:
         clock_ns: The bridge's clock.
     """
 
+    PARSES = False
+
     def __init__(self, sink: RecordSink, *, clock_ns: Callable[[], int]) -> None:
         self._sink = sink
         self._clock_ns = clock_ns
 
-    def RecordInterception(self, request: Message, call: Call) -> Awaitable[None]:
+    def RecordInterception(self, call: Call) -> Awaitable[None]:
         """Record that an interception began."""
-        return self._record(RecordKind.START, request, call)
+        return self._record(RecordKind.START, call)
 
-    def RecordInterceptionEnded(self, request: Message, call: Call) -> Awaitable[None]:
+    def RecordInterceptionEnded(self, call: Call) -> Awaitable[None]:
         """Record that an interception ended."""
-        return self._record(RecordKind.END, request, call)
+        return self._record(RecordKind.END, call)
 
-    def RecordTokenUsage(self, request: Message, call: Call) -> Awaitable[None]:
+    def RecordTokenUsage(self, call: Call) -> Awaitable[None]:
         """Record that tokens were used."""
-        return self._record(RecordKind.TOKENS, request, call)
+        return self._record(RecordKind.TOKENS, call)
 
-    def RecordPromptUsage(self, request: Message, call: Call) -> Awaitable[None]:
+    def RecordPromptUsage(self, call: Call) -> Awaitable[None]:
         """Record a prompt."""
-        return self._record(RecordKind.PROMPT, request, call)
+        return self._record(RecordKind.PROMPT, call)
 
-    def RecordToolUsage(self, request: Message, call: Call) -> Awaitable[None]:
+    def RecordToolUsage(self, call: Call) -> Awaitable[None]:
         """Record that a tool was asked for, or run."""
-        return self._record(RecordKind.TOOL, request, call)
+        return self._record(RecordKind.TOOL, call)
 
-    def RecordModelThought(self, request: Message, call: Call) -> Awaitable[None]:
+    def RecordModelThought(self, call: Call) -> Awaitable[None]:
         """Record that the model thought aloud."""
-        return self._record(RecordKind.THOUGHT, request, call)
+        return self._record(RecordKind.THOUGHT, call)
 
-    def _record(self, kind: RecordKind, request: Message, call: Call) -> Awaitable[None]:
-        received_at_ns = self._clock_ns()
-        return self._sink.record(Submission(kind, request, call.raw, received_at_ns, call.gateway))
+    def _record(self, kind: RecordKind, call: Call) -> Awaitable[None]:
+        return self._sink.record(Submission(kind, call.raw, self._clock_ns(), call.gateway))

@@ -74,16 +74,15 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
         return answer
 
     def _unary(self, method: Method, caller: Caller) -> Any:
-        parse, name = method.parse, method.name
-        handle: Any = method.handler  # an Awaitable: the method is unary
+        name = method.name
+        handle: Any = method.answer  # an Awaitable: the method is unary
         gateway, trusted, _ = caller
         observe, clock = self._meter.observe_call, time.perf_counter
 
         async def answer(raw: bytes, context: Any) -> bytes:
             started = clock()
             try:
-                call = Call(raw=raw, gateway=gateway, trusted=trusted)
-                answered: Message | None = await handle(parse(raw), call)
+                answered: Message | None = await handle(Call(raw, gateway, trusted))
             except asyncio.CancelledError:
                 observe(name, _CANCELLED, clock() - started)
                 raise
@@ -130,6 +129,6 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
 
 
 async def _stream(method: Method, call: Call, context: Any) -> None:
-    messages: Any = method.handler(method.parse(call.raw), call)  # an AsyncIterator
+    messages: Any = method.answer(call)  # an AsyncIterator
     async for message in messages:
         await context.write(message.SerializeToString())

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from otelbridge.core.core import Core
 from otelbridge.domain.assembler import Assembler
 from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import Signal
-from otelbridge.domain.records import Record, kind_of
-from otelbridge.domain.spending import Spending
+from otelbridge.domain.records import Record
 from otelbridge.errors import (
     AlreadyExistsError,
     JournalError,
@@ -23,7 +23,7 @@ from otelbridge.errors import (
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
 from otelbridge.recording import GroupCommit, Recording, Result, Side, Submission
-from tests.recording.test_recording import as_given
+from tests.recording.test_recording import Given
 from tests.records import T0, S, ended, started, tokens
 from tests.sinks import MemoryTeller
 
@@ -55,16 +55,17 @@ class Fixture:
     def __init__(self, path: Path) -> None:
         self.now_s = 100.0
         self.failures: list[JournalError] = []
+        self.applied: list[Result] = []
         self.journal = SqliteJournal(path)
         self.journal.subscribe([Subscription(name="otlp", variant="v")])
         self.ledger = Ledger()
+        self.given = Given()
         self.recording = Gate(
             self.journal,
             Assembler(grace_s=0, max_age_s=3600),
             self.ledger,
-            Spending(),
             MemoryTeller(),
-            read=as_given,
+            read=self.given.read,
             clock_ns=self.clock_ns,
             dedup_s=60,
         )
@@ -72,8 +73,8 @@ class Fixture:
         self.recording.sizes = []
         self.recording.open.set()
         self.commit = GroupCommit(
-            self.recording,
-            self.journal,
+            Core(self.recording, self.journal),
+            apply=self.applied.append,
             quotas={"otlp": 10**9},
             clock_ns=self.clock_ns,
             on_failure=self.failures.append,
@@ -83,8 +84,7 @@ class Fixture:
         return T0 + int(self.now_s * S)
 
     async def record(self, record: Record) -> None:
-        at_ns = record.received_at_ns
-        await self.commit.record(Submission(kind_of(record), record, b"payload", at_ns))
+        await self.commit.record(self.given.submit(record))
 
 
 @pytest.fixture
@@ -202,8 +202,8 @@ async def test_stop_commits_what_waits(bridge: Fixture, tmp_path: Path) -> None:
     assert len(list(again.replay(lambda _: set()))) == 1
     bridge.journal = again
     bridge.commit = GroupCommit(
-        bridge.recording,
-        again,
+        Core(bridge.recording, again),
+        apply=bridge.applied.append,
         quotas={},
         clock_ns=bridge.clock_ns,
         on_failure=bridge.failures.append,

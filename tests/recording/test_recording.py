@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 import pytest
 from hypothesis import given
@@ -14,8 +13,7 @@ from hypothesis import strategies as st
 from otelbridge.domain.assembler import Assembler
 from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import Signal
-from otelbridge.domain.records import Record, RecordBase, kind_of
-from otelbridge.domain.spending import Spending
+from otelbridge.domain.records import Record, kind_of
 from otelbridge.errors import AlreadyExistsError, JournalError
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.outbox import Subscription
@@ -27,12 +25,19 @@ from tests.sinks import MemoryTeller
 UNREADABLE = identity("unreadable")
 
 
-def as_given(submission: Submission) -> Received:
-    """Read a submission whose request is a record already."""
-    if submission.raw == UNREADABLE:
-        raise ArithmeticError("a fault of ours")
-    assert isinstance(submission.request, RecordBase)
-    return Received(cast("Record", submission.request), submission.raw)
+class Given(dict[bytes, Record]):
+    """Records by the bytes that stand for them."""
+
+    def submit(self, record: Record) -> Submission:
+        """Return a submission of a record."""
+        self[record.identity] = record
+        return Submission(kind_of(record), record.identity, record.received_at_ns)
+
+    def read(self, submission: Submission) -> Received:
+        """Return the record that was submitted."""
+        if submission.raw == UNREADABLE:
+            raise ArithmeticError("a fault of ours")
+        return Received(self[submission.raw], submission.raw)
 
 
 class Bridge:
@@ -41,7 +46,7 @@ class Bridge:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.now_s = 100.0
-        self.records: dict[bytes, Record] = {}
+        self.records = Given()
         self.open()
 
     def open(self) -> None:
@@ -54,9 +59,8 @@ class Bridge:
             self.journal,
             self.assembler,
             self.ledger,
-            Spending(),
             self.teller,
-            read=as_given,
+            read=self.records.read,
             clock_ns=lambda: T0 + int(self.now_s * S),
             dedup_s=86400,
             infers_tools=True,
@@ -68,12 +72,9 @@ class Bridge:
         self.open()
 
     def accept(self, *records: Record) -> list[Exception | None]:
-        batch = []
-        for record in records:
-            received = replace(record, received_at_ns=T0 + int(self.now_s * S))
-            self.records[record.identity] = received
-            at_ns = received.received_at_ns
-            batch.append(Submission(kind_of(record), received, record.identity, at_ns))
+        at_ns = T0 + int(self.now_s * S)
+        received = [replace(record, received_at_ns=at_ns) for record in records]
+        batch = [self.records.submit(record) for record in received]
         return self.recording.commit(batch, Side()).outcomes
 
     def advance(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import grpc.aio
 from google.protobuf.message_factory import GetMessageClass
 
-from otelbridge.servicers.methods import Call, Method, descriptors, path_of
+from otelbridge.servicers.methods import Call, Method, descriptors, parsing, path_of
 from otelbridge.transports.access import Door
 from otelbridge.transports.grpc_server import GrpcServer
 
@@ -47,7 +47,9 @@ def table(handlers: Mapping[str, Callable[..., Any]] | None = None) -> dict[str,
             path=path,
             request_class=GetMessageClass(method.input_type),
             server_streaming=bool(method.server_streaming),
-            handler=(handlers or {}).get(path, answer(GetMessageClass(method.output_type))),
+            answer=parsing(
+                (handlers or {}).get(path, answer(GetMessageClass(method.output_type))), method
+            ),
         )
     return found
 

@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 _OURS = "otelbridge"
 
 
-def set_up_logging(config: LogConfig) -> None:
+def set_up_logging(config: LogConfig, *, level: int | None = None) -> None:
     """Write what is at least as severe as ``[log] level`` to standard error.
 
     Libraries are heard from warnings on.
+
+    Args:
+        config: The settings.
+        level: Another level than that of the settings.
     """
     handler = logging.StreamHandler()
     handler.setFormatter(JsonFormatter() if config.format == "json" else TextFormatter())
-    level = logging.getLevelName(config.level.upper())
+    if level is None:
+        level = logging.getLevelNamesMapping()[config.level.upper()]
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
     logging.getLogger(_OURS).setLevel(level)
 

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from otelbridge.commands.logs import JsonFormatter, TextFormatter, set_up_logging
 from otelbridge.config.sections import LogConfig
+from otelbridge.logs import JsonFormatter, TextFormatter, set_up_logging
 
 
 def _record(message: str, *args: object, error: bool = False) -> logging.LogRecord:

@@ -1,0 +1,84 @@
+"""The process of the core: ``python -m otelbridge.core FD``, started by the bridge alone.
+
+It ends with the bridge: its socket is closed then, however the bridge ended.
+"""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import sys
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from otelbridge.core.channel import receive, send
+from otelbridge.core.core import open_core
+from otelbridge.errors import OtelBridgeError
+from otelbridge.logs import set_up_logging
+from otelbridge.recording import Result, Submission
+
+if TYPE_CHECKING:
+    from otelbridge.core.channel import Hello, Request
+    from otelbridge.core.core import Core
+
+logger = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """Serve the bridge at the other end of the socket until it closes."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        # Sent to the whole group by a terminal or a supervisor: the bridge drains first.
+        signal.signal(number, signal.SIG_IGN)
+    with Connection(int(sys.argv[1])) as channel:
+        try:
+            _serve(channel)
+        except (EOFError, OSError):
+            # The bridge has gone; what was acknowledged is on disk.
+            logger.info("the bridge has ended")
+
+
+def _serve(channel: Connection) -> None:
+    hello: Hello = receive(channel)
+    set_up_logging(hello.config.log, level=hello.log_level)
+    try:
+        core, opened = open_core(hello.config, clock_ns=hello.clock_ns, pid=os.getppid())
+    except Exception as error:  # noqa: BLE001  # the process's edge: told to the bridge
+        send(channel, _portable(error))
+        return
+    send(channel, opened)
+    gc.collect()
+    gc.freeze()  # see `otelbridge.commands.serve`
+    gc.set_threshold(100_000, 50, 100)
+    request: Request | None = None
+    while request is None or request.method != "close":
+        request = receive(channel)
+        send(channel, _answer(core, request))
+
+
+def _answer(core: Core, request: Request) -> Any:
+    try:
+        args = request.args
+        if request.method == "commit":
+            args = [Submission._make(each) for each in args[0]], args[1]
+        answer = getattr(core, request.method)(*args, **request.kwargs)
+    except Exception as error:  # the process's edge: told to the bridge
+        if not isinstance(error, OtelBridgeError):
+            logger.exception("%s failed", request.method)
+        return _portable(error)
+    if isinstance(answer, Result):
+        outcomes = [each if each is None else _portable(each) for each in answer.outcomes]
+        return answer._replace(outcomes=outcomes)
+    return answer
+
+
+def _portable(error: Exception) -> Exception:
+    """Return an error that every process can read."""
+    if isinstance(error, OtelBridgeError):
+        return error
+    return RuntimeError(f"{type(error).__name__}: {error}")
+
+
+if __name__ == "__main__":
+    main()

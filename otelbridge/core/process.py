@@ -1,0 +1,130 @@
+"""The core in a process of its own.
+
+The interpreter runs one thread at a time: beside the event loop the journal's
+thread cost a third of the calls. docs/performance.md has the figures.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import socket
+import subprocess
+import sys
+from multiprocessing.connection import Connection
+from typing import TYPE_CHECKING, Any
+
+from otelbridge.core.channel import Hello, Opened, Request, receive, send
+from otelbridge.errors import CoreLostError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from otelbridge.clock import SteadyClock
+    from otelbridge.config import Config
+    from otelbridge.domain.ports import OutboxRow, Signal
+    from otelbridge.journal.usage import UsageRow
+    from otelbridge.recording import JournalStats, Result, Side, Submission
+
+# A process that was told to end and does not: the disk may hold it for a while.
+_END_S = 10.0
+
+
+class CoreProcess:
+    """Starts the core's process and speaks with it. Every method blocks, for one thread.
+
+    Implements `otelbridge.recording.group_commit.Core`.
+
+    Args:
+        config: The settings, with absolute paths.
+        clock_ns: The bridge's clock.
+
+    Attributes:
+        opened: What was in the journal when it was opened.
+
+    Raises:
+        JournalError: If the journal cannot be opened.
+        ConfigError: If the file of prices is wrong.
+    """
+
+    def __init__(self, config: Config, *, clock_ns: SteadyClock) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(  # noqa: S603  # our own program
+                # -P: a module of the same name in the current directory is not ours.
+                [sys.executable, "-P", "-m", __package__, str(theirs.fileno())],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+            )
+        self._channel = Connection(ours.detach())
+        level = logging.getLogger("otelbridge").getEffectiveLevel()
+        try:
+            self.opened: Opened = self._exchange(Hello(config, clock_ns, level))
+        except BaseException:
+            self._end()
+            raise
+
+    def commit(self, batch: list[Submission], side: Side) -> Result:
+        """Accept records; see `Core.commit`."""
+        # Plain tuples take half the time of named ones.
+        answer: Result = self._call("commit", [tuple(each) for each in batch], side)
+        return answer
+
+    def read(
+        self, destination: str, signal: Signal, *, after: int, limit: int, max_bytes: int
+    ) -> list[OutboxRow]:
+        """Return a destination's rows; see `Core.read`."""
+        answer: list[OutboxRow] = self._call(
+            "read", destination, signal, after=after, limit=limit, max_bytes=max_bytes
+        )
+        return answer
+
+    def shed(self, quotas: Mapping[str, int]) -> Side:
+        """Return what gives up the oldest beyond the quotas; see `Core.shed`."""
+        answer: Side = self._call("shed", quotas)
+        return answer
+
+    def prune(self) -> None:
+        """Forget what is too old; see `Core.prune`."""
+        self._call("prune")
+
+    def stats(self, destinations: Iterable[str]) -> JournalStats:
+        """Return the journal's state; see `Core.stats`."""
+        answer: JournalStats = self._call("stats", list(destinations))
+        return answer
+
+    def usage(self) -> list[UsageRow]:
+        """Return the usage table."""
+        answer: list[UsageRow] = self._call("usage")
+        return answer
+
+    def close(self) -> None:
+        """Close the journal and end the process."""
+        try:
+            self._call("close")
+        finally:
+            self._end()
+
+    def _call(self, method: str, *args: object, **kwargs: object) -> Any:
+        return self._exchange(Request(method, args, kwargs))
+
+    def _exchange(self, message: object) -> Any:
+        try:
+            send(self._channel, message)
+            answer = receive(self._channel)
+        except (EOFError, OSError):
+            raise CoreLostError(f"the journal's process has ended: {self._end()}") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def _end(self) -> str:
+        """Wait for the process to end; return how it did."""
+        self._channel.close()
+        try:
+            status = self._process.wait(_END_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return f"exit {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
