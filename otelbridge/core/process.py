@@ -65,6 +65,11 @@ class CoreProcess:
             self._end()
             raise
 
+    @property
+    def pid(self) -> int:
+        """Return the number of the process."""
+        return self._process.pid
+
     def commit(self, batch: list[Submission], side: Side) -> Result:
         """Accept records; see `Core.commit`."""
         # Plain tuples take half the time of named ones.

@@ -31,14 +31,38 @@ class Lock:
         except OSError as error:
             raise JournalError(f"journal.url: {path}: {error.strerror}") from None
         try:
-            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            self._lock(path)
+        except JournalLockedError:
             os.close(self._fd)
-            raise JournalLockedError(f"journal.url: {path} is in use by process {holder}") from None
+            raise
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, str(pid or os.getpid()).encode(), 0)
+
+    def _lock(self, path: Path) -> None:
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip()
+            if not _has_ended(holder):
+                name = holder or "unknown"
+                message = f"journal.url: {path} is in use by process {name}"
+                raise JournalLockedError(message) from None
+            # Its bridge was killed: the core ends with its last transaction.
+            fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def release(self) -> None:
         """Let another process have the journal."""
         os.close(self._fd)
+
+
+def _has_ended(pid: str) -> bool:
+    """Return whether there is no process of this number."""
+    if not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:  # somebody else's
+        return False
+    return False

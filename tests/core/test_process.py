@@ -1,0 +1,249 @@
+"""The core in a process of its own: it does what the core does, and neither end outlives the other."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import pickle
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc.aio
+import pytest
+
+from otelbridge import errors
+from otelbridge.clock import SteadyClock
+from otelbridge.commands.init import initialise
+from otelbridge.config import Config, build_config
+from otelbridge.core.process import CoreProcess
+from otelbridge.domain.records import RecordKind
+from otelbridge.errors import (
+    AlreadyExistsError,
+    ConfigError,
+    CoreLostError,
+    InvalidRequestError,
+    JournalError,
+    JournalLockedError,
+    OtelBridgeError,
+)
+from otelbridge.recording import Side, Submission
+from tests.commands.programs import ended, run, start
+from tests.e2e import gateways as gw
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from google.protobuf.message import Message
+
+CLOCK = SteadyClock()
+
+
+def config_in(folder: Path, **sections: object) -> Config:
+    return build_config(dict(sections), {}, base=folder)
+
+
+@pytest.fixture
+def core(tmp_path: Path) -> Iterator[CoreProcess]:
+    core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+    yield core
+    core.close()
+
+
+def submission(kind: RecordKind, request: Message | bytes) -> Submission:
+    raw = request if isinstance(request, bytes) else request.SerializeToString()
+    return Submission(kind, raw, CLOCK())
+
+
+def test_a_commit_answers_each_record_and_says_what_it_added(core: CoreProcess) -> None:
+    first = gw.fresh_id()
+    result = core.commit(
+        [
+            submission(RecordKind.START, gw.start(first)),
+            submission(RecordKind.START, gw.start(first, model="another")),
+            submission(RecordKind.PROMPT, b"\xff"),
+        ],
+        Side(),
+    )
+
+    assert [type(each) for each in result.outcomes] == [
+        type(None),
+        AlreadyExistsError,
+        InvalidRequestError,
+    ]
+    assert str(result.outcomes[2]) == (
+        "Recorder/RecordPromptUsage: 1 bytes are not a RecordPromptUsageRequest"
+    )
+    assert result.series["otelbridge.records.received", ("start", "")].value == 1
+    assert sum(result.active.values()) == 1
+    assert core.stats([]).records == 1
+
+
+def test_what_was_committed_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+    config = config_in(tmp_path)
+    core = CoreProcess(config, clock_ns=CLOCK)
+    series = core.commit([submission(RecordKind.START, gw.start(gw.fresh_id()))], Side()).series
+    core.close()
+
+    again = CoreProcess(config, clock_ns=CLOCK)
+    again.close()
+
+    assert again.opened.records == again.opened.interceptions == 1
+    assert dict(again.opened.series) == dict(series)
+    assert again.opened.instance_id == core.opened.instance_id
+
+
+def test_a_journal_in_use_names_the_bridge_and_not_its_core(
+    core: CoreProcess, tmp_path: Path
+) -> None:
+    assert core.opened.records == 0
+
+    with pytest.raises(JournalLockedError, match=f"in use by process {os.getpid()}$"):
+        CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+
+
+def test_what_is_wrong_with_the_settings_files_is_told_by_its_key(tmp_path: Path) -> None:
+    (tmp_path / "prices.toml").write_text("nonsense = 1")
+    config = config_in(tmp_path, prices={"overrides": "prices.toml"})
+
+    with pytest.raises(ConfigError) as caught:
+        CoreProcess(config, clock_ns=CLOCK)
+
+    assert caught.value.key == "prices.overrides"
+
+
+def test_a_core_that_was_killed_is_an_error_that_says_so(tmp_path: Path) -> None:
+    core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+    os.kill(core.pid, signal.SIGKILL)
+
+    with pytest.raises(CoreLostError, match="killed by SIGKILL"):
+        core.commit([], Side())
+
+
+def test_a_fault_in_the_core_is_an_error_of_one_call(core: CoreProcess) -> None:
+    with pytest.raises(RuntimeError, match="TypeError"):
+        core.commit([], None)  # type: ignore[arg-type]
+
+    assert core.commit([], Side()).outcomes == []
+
+
+def test_every_error_passes_between_processes() -> None:
+    known = [
+        each
+        for each in vars(errors).values()
+        if isinstance(each, type) and issubclass(each, OtelBridgeError)
+    ]
+    made = [ConfigError("listen.grpc", "wrong"), errors.UnavailableError("x", retry_after_s=7)]
+
+    copies = [pickle.loads(pickle.dumps(error)) for error in made]  # noqa: S301
+
+    assert len(known) > 10
+    assert [vars(error) for error in copies] == [vars(error) for error in made]
+    assert [str(error) for error in copies] == [str(error) for error in made]
+
+
+SERVE = '[listen]\ngrpc = "127.0.0.1:0"\nhttp = "127.0.0.1:0"\n'
+
+
+def child_of(pid: int) -> int:
+    (child,) = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return int(child)
+
+
+@pytest.fixture
+async def serving(tmp_path: Path) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    initialise(tmp_path)
+    (tmp_path / "otelbridge.toml").write_text(SERVE)
+    process = await start("serve", folder=tmp_path)
+    assert process.stdout is not None
+    name, address = (await process.stdout.readline()).decode().split()
+    assert name == "grpc"
+    await process.stdout.readuntil(b"nothing is exported\n")
+    yield process, address
+    if process.returncode is None:
+        process.kill()
+        await process.wait()
+
+
+async def test_a_bridge_whose_core_was_killed_says_so_and_exits_with_1(
+    serving: tuple[asyncio.subprocess.Process, str], tmp_path: Path
+) -> None:
+    process, address = serving
+    async with grpc.aio.insecure_channel(address) as channel:
+        record = channel.unary_unary("/proto.Recorder/RecordInterception")
+        await record(gw.start(gw.fresh_id()).SerializeToString())
+        os.kill(child_of(process.pid), signal.SIGKILL)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await record(gw.start(gw.fresh_id()).SerializeToString())
+        done = await ended(process)
+
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    assert done.code == 1
+    assert "critical" in done.err
+    assert "the journal's process has ended: killed by SIGKILL" in done.err
+    assert "Traceback" not in done.err
+    usage = await run("usage", "--json", folder=tmp_path)
+    assert usage.code == 0, usage.err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_to_the_whole_group_drains_as_one_to_the_bridge(
+    serving: tuple[asyncio.subprocess.Process, str], number: signal.Signals
+) -> None:
+    process, _ = serving
+
+    os.kill(child_of(process.pid), number)
+    process.send_signal(number)
+    done = await ended(process)
+
+    assert (done.code, "critical" in done.err) == (0, False)
+
+
+async def test_the_core_of_a_killed_bridge_leaves_the_journal_to_the_next(
+    serving: tuple[asyncio.subprocess.Process, str],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    process, _ = serving
+    os.kill(core_pid := child_of(process.pid), signal.SIGSTOP)
+    process.kill()
+    await process.wait()
+
+    with caplog.at_level(logging.ERROR):
+        opening = asyncio.get_running_loop().run_in_executor(
+            None, lambda: CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+        )
+        waited, _ = await asyncio.wait([opening], timeout=0.5)
+        os.kill(core_pid, signal.SIGCONT)
+        core = await opening
+
+    core.close()
+    assert waited == set()
+
+
+def test_nothing_secret_is_in_the_arguments_of_the_core(tmp_path: Path) -> None:
+    config = config_in(
+        tmp_path,
+        destination=[
+            {
+                "name": "otlp",
+                "endpoint": "http://127.0.0.1:1",
+                "headers": {"authorization": "Bearer hidden-token"},
+            }
+        ],
+    )
+
+    core = CoreProcess(config, clock_ns=CLOCK)
+    arguments = Path(f"/proc/{core.pid}/cmdline").read_bytes()
+    core.close()
+
+    assert b"otelbridge.core" in arguments
+    assert b"hidden" not in arguments
+
+
+def test_a_journal_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "journal.db").write_bytes(b"not a database" * 100)
+
+    with pytest.raises(JournalError):
+        CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
