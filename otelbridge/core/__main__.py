@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from otelbridge.core.channel import Hello, Request
     from otelbridge.core.core import Core
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("otelbridge.core")
 
 
 def main() -> None:

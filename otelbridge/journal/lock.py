@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from otelbridge.errors import JournalError, JournalLockedError
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+logger = logging.getLogger(__name__)
 
 
 class Lock:
@@ -48,6 +51,7 @@ class Lock:
                 message = f"journal.url: {path} is in use by process {name}"
                 raise JournalLockedError(message) from None
             # Its bridge was killed: the core ends with its last transaction.
+            logger.warning("journal: waiting for what process %s left behind", holder)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
 
     def release(self) -> None:
