@@ -11,7 +11,18 @@ from otelbridge.errors import OtelBridgeError
 
 # A command is the function of its module's name. Each is imported when it is
 # called: `--version` and `init` need no gRPC, and start in a third of the time.
-_COMMANDS = ("init", "serve", "demo", "check", "replay", "usage")
+_COMMANDS = (
+    "init",
+    "serve",
+    "demo",
+    "check",
+    "users",
+    "keys",
+    "gateways",
+    "mcp",
+    "replay",
+    "usage",
+)
 
 
 class Mistake(click.ClickException):

@@ -93,9 +93,9 @@ def _cancel_on_sigterm() -> None:
 
 
 async def _send(server: Server, calls: Sequence[CapturedCall], key: str) -> Results:
-    async with connected(Target(address=server.addresses["grpc"])) as channel:
+    async with connected(Target(address=server.addresses["grpc"]), key=key) as caller:
         with progress("replaying a session of 40 s", total=len(calls)) as advance:
-            return await send_calls(channel, calls, speed=_SPEED, key=key, on_answer=advance)
+            return await send_calls(caller, calls, speed=_SPEED, on_answer=advance)
 
 
 async def _await_spans(receiver: OtlpReceiver, calls: Sequence[CapturedCall]) -> None:

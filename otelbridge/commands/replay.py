@@ -44,7 +44,11 @@ def _speed(_context: click.Context, _option: click.Parameter, value: str) -> flo
 @click.command()
 @click.argument("capture", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "url", required=True, metavar="URL", help="grpc://HOST:PORT, grpcs:// for TLS."
+    "--to",
+    "url",
+    required=True,
+    metavar="URL",
+    help="grpc://HOST:PORT, or ws://HOST:PORT as a stock gateway; grpcs://, wss:// for TLS.",
 )
 @click.option(
     "--key",
@@ -85,9 +89,9 @@ def replay(
 async def _replay(
     target: Target, calls: Sequence[CapturedCall], *, key: str | None, speed: float | None
 ) -> Results:
-    async with connected(target) as channel:
+    async with connected(target, key=key) as caller:
         with progress("replaying", total=len(calls)) as advance:
-            return await send_calls(channel, calls, speed=speed, key=key, on_answer=advance)
+            return await send_calls(caller, calls, speed=speed, on_answer=advance)
 
 
 def print_results(console: Console, results: Results) -> None:

@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import sys
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
@@ -34,7 +35,8 @@ def serve(config_path: Path) -> None:
     """Run the bridge until it is told to stop.
 
     SIGTERM and SIGINT drain: calls that were received are answered. A second
-    signal ends it at once; what was acknowledged is on disk.
+    signal ends it at once; what was acknowledged is on disk. SIGHUP reads the
+    store file again, which a change of it does too.
     """
     config = read_settings(config_path, os.environ)
     set_up_logging(config.log)
@@ -46,6 +48,8 @@ async def _serve(config: Config) -> int:
     stop = stop_signals()
     server = Server(config, environ=os.environ)
     await server.start()
+    on_hangup = partial(server.reload, asked_by="SIGHUP")
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
     _spare_collector()
     print_addresses(server)
     return await server.run_until(stop)
@@ -88,5 +92,5 @@ def stop_signals() -> asyncio.Event:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop, number)
-    loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: there is nothing to reload")
+    loop.add_signal_handler(signal.SIGHUP, logger.info, "SIGHUP: nothing to reload yet")
     return stop

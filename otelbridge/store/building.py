@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from otelbridge.domain.access import (
     Bedrock,
-    Budget,
     Gateway,
     Key,
     McpServer,
@@ -17,6 +16,7 @@ from otelbridge.domain.access import (
     StaticAuth,
     User,
 )
+from otelbridge.domain.budgets import Budget
 from otelbridge.store.schema import NoAuthTable, StaticAuthTable
 
 if TYPE_CHECKING:

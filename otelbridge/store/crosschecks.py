@@ -1,4 +1,4 @@
-"""What concerns several tables of a store file: duplicates, references, the Coder token.
+"""What concerns several keys or tables of a store file: duplicates, references, what is missing.
 
 These rules read the file as it was parsed, so that they hold, and tell every
 mistake, also where some tables are wrong in themselves.
@@ -36,6 +36,7 @@ def cross_problems(data: Mapping[str, Any]) -> Iterator[str]:
         yield from _repeated(data, section, field, is_shown=is_shown)
     yield from _dangling(data)
     yield from _coder_tokens(data)
+    yield from _incomplete(data)
 
 
 def _repeated(
@@ -74,6 +75,25 @@ def _coder_tokens(data: Mapping[str, Any]) -> Iterator[str]:
             f"mcp_server[{index}].receives_coder_token: true already for "
             f"mcp_server[{receivers[0]}], at most one is allowed"
         )
+
+
+def _incomplete(data: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what the schema says too, but only of tables whose every key is right."""
+    for index, table in _tables(data, "mcp_server"):
+        auth = table.get("auth")
+        for problem in _missing(auth) if isinstance(auth, dict) else ():
+            yield f"mcp_server[{index}].auth: {problem}"
+
+
+def _missing(auth: dict[str, Any]) -> Iterator[str]:
+    kind = auth.get("kind")
+    if kind == "static" and "token" not in auth and auth.get("tokens", {}) == {}:
+        yield "static needs token (one for all) or tokens (one a user)"
+    if kind == "oauth2" and "token_url" not in auth and "issuer" not in auth:
+        yield "oauth2 needs token_url, or issuer to discover it"
+    is_for_all = kind == "oauth2" and auth.get("grant") == "client_credentials"
+    if is_for_all and "client_secret" not in auth:
+        yield "grant client_credentials needs client_secret"
 
 
 def _column(data: Mapping[str, Any], section: str, field: str) -> Iterator[tuple[int, str]]:

@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.domain.access import gateway_of
 from otelbridge.store.loading import load_store
-from otelbridge.store.tokens import read_links
+from otelbridge.store.token_file import TokenFile
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from otelbridge.domain.access import Snapshot
-    from otelbridge.store.tokens import Links
+
+
+_NS = 1_000_000_000
+
+
+class StoreHealth(NamedTuple):
+    """Whether the store file is what is answered from.
+
+    Attributes:
+        problems: How many mistakes the file has.
+        age_s: Seconds since the file was found to be wrong; 0 while it is right.
+    """
+
+    problems: int = 0
+    age_s: float = 0.0
+
+    def told(self) -> dict[str, object]:
+        """Return what /readyz says of it."""
+        if not self.problems:
+            return {"status": "current"}
+        return {"status": "stale", "age_s": round(self.age_s, 1), "problems": self.problems}
 
 
 class Store:
@@ -26,11 +47,22 @@ class Store:
     Args:
         snapshot: The first snapshot.
         tokens_path: Where tokens are kept that change by themselves.
+        monotonic_ns: A clock.
     """
 
-    def __init__(self, snapshot: Snapshot, *, tokens_path: Path) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        *,
+        tokens_path: Path,
+        monotonic_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
         self._snapshot = snapshot
-        self._tokens_path = tokens_path
+        self._monotonic_ns = monotonic_ns
+        self._problems = 0
+        self._wrong_since_ns = 0
+        self.tokens = TokenFile(tokens_path)
+        self._swaps = 0
         self._provider_changes = 0
         self._is_closed = False
         self._woken = asyncio.Event()
@@ -54,18 +86,46 @@ class Store:
         gateway = gateway_of(self._snapshot, key)
         return None if gateway is None else gateway.name
 
+    @property
+    def health(self) -> StoreHealth:
+        """Return whether the file is what is answered from."""
+        if not self._problems:
+            return StoreHealth()
+        return StoreHealth(self._problems, (self._monotonic_ns() - self._wrong_since_ns) / _NS)
+
     def swap(self, snapshot: Snapshot) -> None:
         """Answer from another snapshot from now on."""
-        is_change = snapshot.providers != self._snapshot.providers
+        self._provider_changes += snapshot.providers != self._snapshot.providers
         self._snapshot = snapshot
-        if is_change:
-            self._provider_changes += 1
-            self._wake()
+        self._swaps += 1
+        self._problems = 0
+        self._wake()
+
+    def keep(self, problems: Sequence[str]) -> None:
+        """Note that the file is wrong: what was last right stays in force."""
+        if not self._problems:
+            self._wrong_since_ns = self._monotonic_ns()
+        self._problems = len(problems)
 
     def close(self) -> None:
-        """End every `watch_providers`."""
+        """End every `watch` and `watch_providers`."""
         self._is_closed = True
         self._wake()
+
+    async def watch(self) -> AsyncGenerator[None, None]:
+        """Yield at once, then after each swap, until the store closes.
+
+        For who must know when what was allowed no longer is. Swaps while the
+        consumer is busy are one: `snapshot` is the last.
+        """
+        seen = self._swaps
+        yield
+        while not self._is_closed:
+            if seen < self._swaps:
+                seen = self._swaps
+                yield
+            else:
+                await self._woken.wait()
 
     async def watch_providers(self) -> AsyncGenerator[None, None]:
         """Yield at once, then once for each change of the provider set, until the store closes.
@@ -82,14 +142,6 @@ class Store:
                 yield
             else:
                 await self._woken.wait()
-
-    async def links(self) -> Links:
-        """Read the users' logins at MCP servers.
-
-        Raises:
-            StoreError: See `read_links`.
-        """
-        return await asyncio.to_thread(read_links, self._tokens_path)
 
     def _wake(self) -> None:
         self._woken.set()

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from otelbridge.errors import StoreError, escaped
 from otelbridge.store.building import build_snapshot
 from otelbridge.store.crosschecks import cross_problems
-from otelbridge.store.files import read_regular
 from otelbridge.store.problems import problem_lines
 from otelbridge.store.references import Sources
 from otelbridge.store.schema import Document
@@ -21,8 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otelbridge.domain.access import Snapshot
+    from otelbridge.store.files import FileContent
 
-_MAX_BYTES = 16 * 1024 * 1024  # 60,000 users with a key each
+#: Largest store file: 60,000 users with a key each.
+MAX_BYTES = 16 * 1024 * 1024
 _MAX_PROBLEMS = 100  # a log line each: a file of noise must not flood the log
 
 
@@ -38,17 +39,45 @@ def load_store(path: Path, environ: Mapping[str, str]) -> Snapshot:
         StoreError: If anything is wrong with it. Each problem is a line,
             ``store.toml: mcp_server[1].url: …``; no secret is in it.
     """
+    return read_store(path, Sources(environ=environ, base=path.parent))
+
+
+def read_store(path: Path, sources: Sources) -> Snapshot:
+    """Load the store file as `load_store` does, and note in `sources` which files it took.
+
+    Raises:
+        StoreError: See `load_store`.
+    """
     try:
-        content = read_regular(path, max_bytes=_MAX_BYTES)
+        content = sources.read(path, max_bytes=MAX_BYTES)
     except ValueError as error:
         raise _store_error(path, [str(error)]) from None
+    return _checked(content, path, sources)
+
+
+def load_content(content: FileContent, path: Path, environ: Mapping[str, str]) -> Snapshot:
+    """Check what a store file holds, or would hold if it were written.
+
+    Args:
+        content: Its bytes and mode.
+        path: The file that errors name, and whose directory relative paths begin at.
+        environ: See `load_store`.
+
+    Raises:
+        StoreError: See `load_store`.
+    """
+    return _checked(content, path, Sources(environ=environ, base=path.parent))
+
+
+def _checked(content: FileContent, path: Path, sources: Sources) -> Snapshot:
     problems = [] if content.exposure is None else [content.exposure]
     try:
         data = _parsed(content.data)
     except ValueError as error:
         raise _store_error(path, [*problems, str(error)]) from None
-    document, more = _validated(data, Sources(environ=environ, base=path.parent))
-    problems += [*more, *cross_problems(data)]
+    document, more = _validated(data, sources)
+    # What both say is told once.
+    problems += dict.fromkeys([*more, *cross_problems(data)])
     if document is None or problems:
         raise _store_error(path, problems)
     return build_snapshot(document)

@@ -6,18 +6,20 @@ A secret's value is never repeated in an error.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from pydantic import PlainValidator, ValidationInfo
 
 from otelbridge.domain.access import Secret
 from otelbridge.errors import escaped
-from otelbridge.store.files import read_regular
+from otelbridge.store.files import read_regular, signature
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+
+    from otelbridge.store.files import FileContent, Signature
 
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_SECRET_BYTES = 64 * 1024  # the longest tokens in the wild (JWTs) take a tenth
@@ -30,10 +32,18 @@ class Sources:
     Attributes:
         environ: For ``{ env = … }``.
         base: For ``{ file = … }``: what relative paths are relative to.
+        seen: Every file that was asked for, with its signature before it was
+            read: a change during the read is one that comes after it.
     """
 
     environ: Mapping[str, str]
     base: Path
+    seen: dict[Path, Signature] = field(default_factory=dict)
+
+    def read(self, path: Path, *, max_bytes: int) -> FileContent:
+        """Read a file; see `read_regular`."""
+        self.seen.setdefault(path, signature(path))
+        return read_regular(path, max_bytes=max_bytes)
 
 
 def _resolved(value: object, info: ValidationInfo) -> Secret:
@@ -44,7 +54,7 @@ def _resolved(value: object, info: ValidationInfo) -> Secret:
         if form == "env" and isinstance(name, str):
             return _of_env(name, info.context.environ)
         if form == "file" and isinstance(name, str):
-            return _of_file(name, info.context.base)
+            return _of_file(name, info.context)
     raise ValueError('not a string, { env = "NAME" } or { file = "PATH" }')
 
 
@@ -60,9 +70,9 @@ def _of_env(name: str, environ: Mapping[str, str]) -> Secret:
         raise ValueError(f'environment variable "{escaped(name)}": {error}') from None
 
 
-def _of_file(name: str, base: Path) -> Secret:
+def _of_file(name: str, sources: Sources) -> Secret:
     try:
-        data = read_regular(base / name, max_bytes=_MAX_SECRET_BYTES).data
+        data = sources.read(sources.base / name, max_bytes=_MAX_SECRET_BYTES).data
         return _usable(data.decode().strip())
     except UnicodeDecodeError:
         raise ValueError(f'file "{escaped(name)}": not UTF-8 text') from None

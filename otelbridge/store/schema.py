@@ -8,7 +8,8 @@ from typing import Annotated, Literal, Self, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from otelbridge.domain.access import Grant, Period, Status
+from otelbridge.domain.access import Grant, Status
+from otelbridge.domain.budgets import Period
 from otelbridge.store.fields import (
     HttpUrlField,
     InstantField,

@@ -12,8 +12,20 @@ from click.testing import CliRunner
 from otelbridge.cli import Commands, cli
 from otelbridge.errors import ConfigError
 from tests.commands.programs import run
+from tests.store.files import GATEWAY, write_store
 
-_COMMANDS = ("init", "serve", "demo", "check", "replay", "usage")
+_COMMANDS = (
+    "init",
+    "serve",
+    "demo",
+    "check",
+    "users",
+    "keys",
+    "gateways",
+    "mcp",
+    "replay",
+    "usage",
+)
 
 
 def test_the_version_is_the_packages() -> None:
@@ -70,6 +82,7 @@ def test_settings_are_looked_for_in_the_working_directory(
 def test_a_wrong_setting_is_named_with_its_file(command: str, tmp_path: Path) -> None:
     config = tmp_path / "my.toml"
     config.write_text("[listen]\ngrpc = '127.0.0.1:99999'\nport = 7\n")
+    write_store(tmp_path, GATEWAY)
 
     done = CliRunner().invoke(cli, [command, "--config", str(config)])
 

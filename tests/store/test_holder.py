@@ -9,10 +9,10 @@ import pytest
 
 from otelbridge.errors import StoreError
 from otelbridge.store import Store, load_store
-from tests.store.files import GATEWAY, GATEWAY_KEY, open_store, write_store, write_tokens
+from tests.store.files import GATEWAY, GATEWAY_KEY, open_store, write_store
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Callable
     from pathlib import Path
 
 FIRST = '[[provider]]\nname = "a"\ntype = "t"\nkeys = [{ env = "KEY" }]\n'
@@ -58,6 +58,44 @@ def test_a_gateway_is_known_as_long_as_its_key_is_in_the_store(tmp_path: Path) -
     swap(store, tmp_path, SECOND)
 
     assert store.gateway_name(GATEWAY_KEY) is None
+
+
+def test_a_store_whose_file_is_right_has_no_age(tmp_path: Path) -> None:
+    store = open_store(tmp_path, GATEWAY)
+
+    assert store.health == (0, 0)
+    assert store.health.told() == {"status": "current"}
+
+
+def test_the_age_counts_from_when_the_file_was_found_to_be_wrong_until_it_is_right(
+    tmp_path: Path,
+) -> None:
+    clock_ns = iter([5_000_000_000, 7_500_000_000, 9_000_000_000]).__next__
+    snapshot = load_store(write_store(tmp_path, GATEWAY), {})
+    store = Store(snapshot, tokens_path=tmp_path / "tokens.json", monotonic_ns=clock_ns)
+
+    store.keep(["store.toml: CANARY"])
+    assert store.health == (1, 2.5)
+    store.keep(["store.toml: CANARY", "store.toml: another"])
+    assert store.health.told() == {"status": "stale", "age_s": 4.0, "problems": 2}
+    assert store.snapshot is snapshot
+
+    store.swap(snapshot)
+    assert store.health == (0, 0)
+
+
+async def test_who_watches_the_store_is_told_of_swaps_and_several_at_once_are_one(
+    tmp_path: Path,
+) -> None:
+    store = open_store(tmp_path, GATEWAY)
+    watcher = store.watch()
+    assert await messages(store.watch()) == 1
+    await anext(watcher)
+
+    swap(store, tmp_path, GATEWAY)
+    swap(store, tmp_path, SECOND)
+
+    assert await messages(watcher) == 1
 
 
 def test_a_store_that_is_wrong_is_not_opened(tmp_path: Path) -> None:
@@ -109,21 +147,14 @@ async def test_what_changes_no_provider_is_not_told(tmp_path: Path) -> None:
 async def test_closing_ends_watchers_that_wait_and_those_that_come(tmp_path: Path) -> None:
     store = open_store(tmp_path, SECOND)
 
-    async def watch() -> int:
-        return len([change async for change in store.watch_providers()])
+    async def watch(kind: Callable[[], AsyncGenerator[None, None]]) -> int:
+        return len([change async for change in kind()])
 
-    watching = asyncio.ensure_future(watch())
+    kinds = (store.watch_providers, store.watch)
+    watching = [asyncio.ensure_future(watch(kind)) for kind in kinds]
     await asyncio.sleep(0)
     store.close()
 
-    assert await asyncio.wait_for(watching, 5) == 1
-    assert await asyncio.wait_for(watch(), 5) == 1
-
-
-async def test_links_are_read_anew_each_time(tmp_path: Path) -> None:
-    store = open_store(tmp_path, GATEWAY)
-    assert await store.links() == {}
-
-    write_tokens(tmp_path, {"s": {"00000000-0000-0000-0000-000000000001": {}}})
-
-    assert len(await store.links()) == 1
+    for kind, task in zip(kinds, watching, strict=True):
+        assert await asyncio.wait_for(task, 5) == 1
+        assert await asyncio.wait_for(watch(kind), 5) == 1

@@ -9,11 +9,9 @@ import pytest
 
 from otelbridge.domain.access import (
     Bedrock,
-    Budget,
     Grant,
     McpServer,
     OAuth2Auth,
-    Period,
     Provider,
     Secret,
     StaticAuth,
@@ -21,6 +19,7 @@ from otelbridge.domain.access import (
     authorise,
     gateway_of,
 )
+from otelbridge.domain.budgets import Budget, Period
 from otelbridge.store import load_store
 from tests.store.files import (
     ALICE,

@@ -1,92 +1,91 @@
-"""Tokens that change by themselves, and which token a user has at a server."""
+"""Tokens that change by themselves: how links are read and written."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.domain.access import Grant, McpServer, OAuth2Auth, Secret, StaticAuth
-from otelbridge.errors import StoreError
-from otelbridge.store.tokens import Link, NoToken, read_links, token_for
-from tests.store.files import ALICE, BOB, write_tokens
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from otelbridge.store.tokens import Links
+from otelbridge.domain.access import Secret
+from otelbridge.store.tokens import (
+    Broken,
+    Link,
+    find_link,
+    links_of,
+    parse_document,
+    put_link,
+)
+from tests.store.files import ALICE, BOB
 
 S = 1_000_000_000
 NOW_NS = 1_798_761_600 * S  # 2027-01-01T00:00:00Z
 ALICE_ID = UUID(ALICE)
-OPEN = McpServer(id="open", url="https://open.example.com")
-STATIC = McpServer(
-    id="static", url="https://s.example.com", auth=StaticAuth(tokens={ALICE_ID: Secret("own")})
+BOB_ID = UUID(BOB)
+NONE = Link(access_token=Secret(""), expires_at_ns=0)
+FULL = Link(
+    access_token=Secret("at"),
+    expires_at_ns=NOW_NS + 1000,
+    refresh_token=Secret("rt"),
+    scopes=("repo", "user"),
+    refresh_began_ns=NOW_NS - S,
+    broken=Broken(reason="invalid_grant", since_ns=NOW_NS, settings="0123456789abcdef"),
 )
-GITHUB = McpServer(
-    id="github",
-    url="https://g.example.com",
-    auth=OAuth2Auth(grant=Grant.REFRESH_TOKEN, client_id="c", token_url="https://t.example.com"),
-)
+WRITTEN = {
+    "access_token": "at",
+    "refresh_token": "rt",
+    "expires_at": "2027-01-01T00:00:00.000001Z",
+    "scopes": ["repo", "user"],
+    "refresh_began_at": "2026-12-31T23:59:59Z",
+    "broken": {
+        "reason": "invalid_grant",
+        "since": "2027-01-01T00:00:00Z",
+        "settings": "0123456789abcdef",
+    },
+}
 
 
-def linked(expires_at_ns: int | None) -> Links:
-    return {("github", ALICE_ID): Link(access_token=Secret("at"), expires_at_ns=expires_at_ns)}
+def read(link: object) -> Link:
+    return dict(links_of({"github": {ALICE: link}}))["github", ALICE_ID]
 
 
-@pytest.mark.parametrize(
-    ("server", "links", "expected"),
-    [
-        (None, {}, "no MCP config found"),
-        (OPEN, None, Secret("")),
-        (STATIC, None, Secret("own")),
-        (GITHUB, {}, "no external auth link found"),
-        (GITHUB, {("gitlab", ALICE_ID): Link(access_token=Secret("x"))}, NoToken.NO_LINK),
-        (GITHUB, {("github", UUID(BOB)): Link(access_token=Secret("x"))}, NoToken.NO_LINK),
-        (GITHUB, None, "OAuth2 tokens cannot be read"),
-        (GITHUB, linked(None), Secret("at")),
-        (GITHUB, linked(NOW_NS + 30 * S + 1), Secret("at")),
-        (GITHUB, linked(NOW_NS + 30 * S), "expired or invalid OAuth2 token"),
-        (GITHUB, linked(NOW_NS - 1), NoToken.EXPIRED),
-    ],
-)
-def test_a_token_or_the_reason_for_none(
-    server: McpServer | None, links: Links | None, expected: Secret | str
-) -> None:
-    assert token_for(server, ALICE_ID, links=links, now_ns=NOW_NS) == expected
+def written(link: Link) -> object:
+    document: dict[str, Any] = {}
+    put_link(document, "github", ALICE_ID, link)
+    return document["github"][ALICE]
 
 
-def test_a_user_without_a_static_token_has_no_link() -> None:
-    assert token_for(STATIC, UUID(BOB), links={}, now_ns=0) is NoToken.NO_LINK
+def test_a_link_is_written_and_read_with_all_that_it_has() -> None:
+    assert written(FULL) == WRITTEN
+    assert read(WRITTEN) == FULL
 
 
-def test_links_are_read_with_their_end(tmp_path: Path) -> None:
-    path = write_tokens(
-        tmp_path,
-        {
-            "github": {
-                ALICE: {
-                    "access_token": "at",
-                    "refresh_token": "rt",
-                    "expires_at": "2027-01-01T01:00:00.5+01:00",
-                    "scopes": ["repo"],
-                },
-                BOB.upper(): {"access_token": "bobs", "expires_at": None},
-            }
-        },
-    )
+def test_what_a_link_does_not_have_is_not_written() -> None:
+    assert written(Link(access_token=Secret("at"))) == {"access_token": "at", "scopes": []}
 
-    assert read_links(path) == {
+
+def test_times_are_read_with_any_offset_and_users_in_any_case() -> None:
+    document = {
+        "github": {
+            ALICE: {"access_token": "at", "expires_at": "2027-01-01T01:00:00.5+01:00"},
+            BOB.upper(): {"access_token": "bobs", "expires_at": None},
+        }
+    }
+
+    assert dict(links_of(document)) == {
         ("github", ALICE_ID): Link(access_token=Secret("at"), expires_at_ns=NOW_NS + S // 2),
-        ("github", UUID(BOB)): Link(access_token=Secret("bobs"), expires_at_ns=None),
+        ("github", BOB_ID): Link(access_token=Secret("bobs")),
     }
 
 
-def test_a_file_that_is_not_there_has_no_links(tmp_path: Path) -> None:
-    assert read_links(tmp_path / "tokens.json") == {}
+def test_a_time_beyond_the_calendar_is_as_good_as_never() -> None:
+    link = read(written(Link(access_token=Secret("at"), expires_at_ns=10**20)))
+
+    assert link.expires_at_ns is not None
+    assert not link.is_expired(NOW_NS)
 
 
 @pytest.mark.parametrize(
@@ -101,59 +100,119 @@ def test_a_file_that_is_not_there_has_no_links(tmp_path: Path) -> None:
         {"access_token": "at", "expires_at": "soon"},
         {"access_token": "at", "expires_at": 1},
         {"access_token": "at", "expires_at": "2027-01-01T00:00:00"},
+        {"scopes": "repo", "refresh_token": "", "broken": True, "refresh_began_at": 5},
     ],
 )
-def test_a_broken_link_is_no_token_and_spoils_no_other(tmp_path: Path, link: Any) -> None:
-    path = write_tokens(
-        tmp_path, {"x": 1, "github": {ALICE: link, BOB: {"access_token": "bobs"}, "eve": {}}}
-    )
+def test_a_link_that_cannot_be_understood_has_ended_and_spoils_no_other(link: Any) -> None:
+    document = {"x": 1, "github": {ALICE: link, BOB: {"access_token": "bobs"}, "eve": {}}}
 
-    links = read_links(path)
+    assert dict(links_of(document)) == {
+        ("github", ALICE_ID): NONE,
+        ("github", BOB_ID): Link(access_token=Secret("bobs")),
+    }
 
-    assert token_for(GITHUB, ALICE_ID, links=links, now_ns=NOW_NS) is NoToken.EXPIRED
-    assert token_for(GITHUB, UUID(BOB), links=links, now_ns=NOW_NS) == Secret("bobs")
+
+def test_a_link_without_an_access_token_of_use_keeps_its_refresh_token() -> None:
+    assert read({"access_token": 5, "refresh_token": "rt"}).refresh_token == Secret("rt")
 
 
 @pytest.mark.parametrize(
-    ("text", "problem"),
+    ("expires_at_ns", "is_expired"),
+    [(None, False), (NOW_NS + 30 * S + 1, False), (NOW_NS + 30 * S, True), (NOW_NS, True)],
+)
+def test_a_token_that_ends_within_thirty_seconds_is_expired(
+    expires_at_ns: int | None, *, is_expired: bool
+) -> None:
+    link = Link(access_token=Secret("at"), expires_at_ns=expires_at_ns)
+
+    assert link.is_expired(NOW_NS) is is_expired
+
+
+def test_a_change_of_one_link_leaves_everything_else_as_it_was() -> None:
+    document: dict[str, Any] = {
+        "": None,
+        "github": {
+            ALICE.upper(): {"access_token": "old", "broken": {"reason": "x"}, "note": [1]},
+            "eve": 5,
+            BOB: {"more": {}},
+        },
+        "gitlab": {ALICE: {"access_token": "other"}},
+    }
+
+    put_link(document, "github", ALICE_ID, Link(access_token=Secret("at")))
+
+    assert document == {
+        "": None,
+        "github": {
+            ALICE: {"access_token": "at", "scopes": [], "note": [1]},
+            "eve": 5,
+            BOB: {"more": {}},
+        },
+        "gitlab": {ALICE: {"access_token": "other"}},
+    }
+
+
+def test_a_server_whose_last_link_is_removed_goes_with_it() -> None:
+    document = {"github": {ALICE: WRITTEN}, "gitlab": {BOB: {}}}
+
+    put_link(document, "github", ALICE_ID, None)
+    put_link(document, "gitlab", ALICE_ID, None)
+
+    assert document == {"gitlab": {BOB: {}}}
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
     [
-        ("", "not a JSON file: Expecting value: line 1 column 1 (char 0)"),
-        ('{"github": CANARY', "not a JSON file: Expecting value: line 1 column 12 (char 11)"),
-        ('["CANARY"]', "not a JSON object"),
-        ("[" * 100_000, "not a JSON file: nested too deeply"),
+        (b"", "not a JSON file: Expecting value: line 1 column 1 (char 0)"),
+        (b'{"github": CANARY', "not a JSON file: Expecting value: line 1 column 12 (char 11)"),
+        (b'["CANARY"]', "not a JSON object"),
+        (b"[" * 100_000, "not a JSON file: nested too deeply"),
+        (b"CANARY\xff", "not a JSON file: UnicodeDecodeError"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "not a JSON file: ValueError"),
     ],
 )
-def test_a_file_of_another_form_is_told_without_what_is_in_it(
-    tmp_path: Path, text: str, problem: str
+def test_a_file_of_another_form_is_told_without_what_is_in_it(data: bytes, problem: str) -> None:
+    with pytest.raises(ValueError, match="not a JSON") as caught:
+        parse_document(data)
+
+    assert str(caught.value) == problem
+
+
+JSON = st.recursive(
+    st.none() | st.integers() | st.text(max_size=5),
+    lambda children: st.dictionaries(
+        st.sampled_from([ALICE, BOB.upper(), "github", "access_token", "expires_at", "broken"]),
+        children,
+    ),
+    max_leaves=8,
+)
+TEXTS = st.text(st.characters(categories=["L", "N"]), min_size=1, max_size=9)
+TIMES = st.none() | st.integers(0, 10**19).map(lambda ns: ns // 1000 * 1000)
+LINKS = st.builds(
+    Link,
+    access_token=st.builds(Secret, TEXTS),
+    refresh_token=st.none() | st.builds(Secret, TEXTS),
+    expires_at_ns=TIMES,
+    refresh_began_ns=TIMES,
+    scopes=st.lists(TEXTS, max_size=2).map(tuple),
+)
+
+
+@given(document=st.dictionaries(st.sampled_from(["github", "x"]), JSON), link=LINKS)
+def test_what_is_put_into_any_file_is_found_in_it_and_others_stay(
+    document: dict[str, Any], link: Link
 ) -> None:
-    with pytest.raises(StoreError) as caught:
-        read_links(write_tokens(tmp_path, text))
+    others = {key: value for key, value in links_of(document) if key != ("github", ALICE_ID)}
 
-    assert caught.value.problems == [f"tokens.json: {problem}"]
+    put_link(document, "github", ALICE_ID, link)
 
-
-@pytest.mark.parametrize("mode", [0o640, 0o604])
-def test_tokens_that_others_may_read_are_refused(tmp_path: Path, mode: int) -> None:
-    with pytest.raises(StoreError, match=rf"\Atokens\.json: mode {mode:04o} is open to others"):
-        read_links(write_tokens(tmp_path, {}, mode=mode))
+    found = dict(links_of(json.loads(json.dumps(document))))
+    assert found.pop(("github", ALICE_ID)) == link == find_link(document, "github", ALICE_ID)
+    assert found == others
 
 
-@given(data=st.binary(max_size=80))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_any_bytes_are_links_or_told(tmp_path: Path, data: bytes) -> None:
-    path = write_tokens(tmp_path, "")
-    path.write_bytes(data)
+def test_no_repr_of_a_link_shows_its_tokens() -> None:
+    link = Link(access_token=Secret("CANARY"), refresh_token=Secret("CANARY"))
 
-    try:
-        read_links(path)
-        problems = []
-    except StoreError as error:
-        problems = error.problems
-
-    assert all(problem.startswith("tokens.json: ") for problem in problems)
-
-
-def test_no_repr_of_a_link_shows_its_token(tmp_path: Path) -> None:
-    path = write_tokens(tmp_path, {"github": {ALICE: {"access_token": "CANARY"}}})
-
-    assert "CANARY" not in repr(read_links(path))
+    assert "CANARY" not in repr(link)
