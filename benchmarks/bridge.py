@@ -55,14 +55,24 @@ def choose_directory(wanted: Path | None) -> Path:
 
 
 @asynccontextmanager
-async def serve_bridge(parent: Path, *, sink_port: int) -> AsyncIterator[Child]:
-    """Run `otelbridge serve` with a new journal below ``parent`` that tells the sink."""
+async def serve_bridge(
+    parent: Path, *, sink_port: int, store: str | None = None
+) -> AsyncIterator[Child]:
+    """Run `otelbridge serve` with a new journal below ``parent`` that tells the sink.
+
+    Args:
+        parent: Where its directory is made.
+        sink_port: Where it delivers to.
+        store: The text of its store file; that of `otelbridge init` if not given.
+    """
     with tempfile.TemporaryDirectory(prefix="otelbridge-bench-", dir=parent) as name:
         directory = Path(name)
         await _init(directory)
         grpc_port, http_port = _free_ports()
         config = _CONFIG.format(grpc=grpc_port, http=http_port, sink=sink_port)
         (directory / "bench.toml").write_text(config)
+        if store is not None:
+            (directory / "store.toml").write_text(store)
         bridge = await start_command(
             *("serve", "--config", "bench.toml"), cwd=directory, port=grpc_port
         )

@@ -54,7 +54,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, load: Load) -> None:
         self._load = load
-        self._connection: ClientConnection[_Call] = ClientConnection()
+        self._connection: ClientConnection[_Call] = ClientConnection(load.traffic.headers)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start as many interceptions as a connection carries."""

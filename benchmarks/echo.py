@@ -1,4 +1,4 @@
-"""The yardstick: a bare grpc.aio server on uvloop that answers every record at once.
+"""The yardstick: a bare grpc.aio server on uvloop that answers every unary call at once.
 
 It parses each request and serialises each answer with the contract's generated
 messages, as a generated servicer does, and does nothing else.
@@ -35,12 +35,13 @@ def _handler(method: MethodDescriptor) -> grpc.RpcMethodHandler:
 
 
 async def _serve() -> None:
-    recorder = aibridged_pb2.DESCRIPTOR.services_by_name["Recorder"]
-    handlers = {method.name: _handler(method) for method in recorder.methods}
     server = grpc.aio.server()
-    server.add_generic_rpc_handlers(
-        (grpc.method_handlers_generic_handler(recorder.full_name, handlers),)
-    )
+    for service in aibridged_pb2.DESCRIPTOR.services_by_name.values():
+        unary = (method for method in service.methods if not method.server_streaming)
+        handlers = {method.name: _handler(method) for method in unary}
+        server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(service.full_name, handlers),)
+        )
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()
     await answer_until_eof(port, str)

@@ -57,10 +57,11 @@ class ClientConnection(Generic[CallT]):
     """A connection that calls unary methods.
 
     A call is whatever the caller wants to get back together with the call's answer.
+    ``headers`` go with every request.
     """
 
-    def __init__(self) -> None:
-        self._encoder = HeaderEncoder(_REQUEST_HEADERS)
+    def __init__(self, headers: tuple[Header, ...] = ()) -> None:
+        self._encoder = HeaderEncoder((*_REQUEST_HEADERS, *headers))
         self._decoder = HeaderDecoder()
         self._output = [
             PREFACE,

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from benchmarks.client import INTERCEPTIONS_PER_CONNECTION, Client
 from benchmarks.errors import BenchmarkError
-from benchmarks.records import endless_scripts
+from benchmarks.records import Script, endless_scripts
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from uuid import UUID
+
+    from benchmarks.hpack import Header
 
 CONNECTIONS: Final = 16
 IN_FLIGHT: Final = CONNECTIONS * INTERCEPTIONS_PER_CONNECTION
@@ -52,13 +55,29 @@ class LoadResult:
         return self.generator_cpu_s / self.seconds
 
 
-async def run_load(port: int, *, seconds: float) -> LoadResult:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Traffic:
+    """What a load consists of.
+
+    Attributes:
+        scripts: Returns what interceptions send, for ever.
+        headers: Metadata of every call.
+    """
+
+    scripts: Callable[[], Iterator[Script]]
+    headers: tuple[Header, ...] = ()
+
+
+RECORDS: Final = Traffic(scripts=endless_scripts)
+
+
+async def run_load(port: int, *, seconds: float, traffic: Traffic = RECORDS) -> LoadResult:
     """Load the server at ``port`` for ``seconds``.
 
     Raises:
         BenchmarkError: If any call is not answered with status 0, or not within 30 s.
     """
-    load = Load()
+    load = Load(traffic)
     loop = asyncio.get_running_loop()
     transports = [
         (await loop.create_connection(lambda: Client(load), "127.0.0.1", port))[0]
@@ -79,12 +98,14 @@ class Load:
 
     Attributes:
         result: Complete once `run_out` has returned.
+        traffic: What it consists of.
         scripts: What the next interceptions send.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, traffic: Traffic) -> None:
         self.result = LoadResult()
-        self.scripts = endless_scripts()
+        self.traffic = traffic
+        self.scripts = traffic.scripts()
         self._is_measuring = False
         self._is_running = True
         self._active = IN_FLIGHT

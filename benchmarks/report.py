@@ -90,6 +90,17 @@ def build_report(echo: Contender, bridge: Contender, *, ceiling: float, fsync_s:
 
 def format_report(report: Report, *, second: str = "bridge") -> str:
     """The table that ends a run; ``second`` is what the second server is called."""
+    verdict = "" if report.ratio >= GATE else f", under the gate of {GATE}"
+    lines = [
+        f"{format_comparison(report, second=second)}{verdict}",
+        f"generator alone: {report.generator_ceiling:,.0f} calls/s",
+        f"one write and fsync: {report.fsync_ms:.2f} ms",
+    ]
+    return "\n".join([*lines, *_format_telling(report)])
+
+
+def format_comparison(report: Report, *, second: str = "bridge") -> str:
+    """The servers side by side, and the ratio of their rates."""
     rows = [
         ("acknowledged calls/s", "rate", ",.0f"),
         ("latency p50, ms", "p50_ms", ".1f"),
@@ -105,14 +116,8 @@ def format_report(report: Report, *, second: str = "bridge") -> str:
         bare, ours = getattr(report.echo, name), getattr(report.bridge, name)
         lines.append(f"{label:24}{bare:>10{style}}{ours:>10{style}}")
     spread = f"[{min(report.ratios):.2f}-{max(report.ratios):.2f}]"
-    verdict = "" if report.ratio >= GATE else f", under the gate of {GATE}"
-    lines += [
-        "",
-        f"ratio {report.ratio:.2f} {spread}, median of {len(report.ratios)} rounds{verdict}",
-        f"generator alone: {report.generator_ceiling:,.0f} calls/s",
-        f"one write and fsync: {report.fsync_ms:.2f} ms",
-    ]
-    return "\n".join([*lines, *_format_telling(report)])
+    rounds = len(report.ratios)
+    return "\n".join([*lines, "", f"ratio {report.ratio:.2f} {spread}, median of {rounds} rounds"])
 
 
 def _format_telling(report: Report) -> list[str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from benchmarks import proc
 from benchmarks.counts import SinkCounts
 from benchmarks.errors import BenchmarkError
-from benchmarks.load import LoadResult, run_load
+from benchmarks.load import RECORDS, LoadResult, Traffic, run_load
 
 if TYPE_CHECKING:
     from benchmarks.child import Child
@@ -57,8 +57,11 @@ class Contender:
         id_sum: Their UUIDs as numbers, added up.
     """
 
-    def __init__(self, child: Child, sink: Child | None = None) -> None:
+    def __init__(
+        self, child: Child, sink: Child | None = None, *, traffic: Traffic = RECORDS
+    ) -> None:
         self.child = child
+        self._traffic = traffic
         self.rounds: list[Round] = []
         self.counts = SinkCounts()
         self.interceptions = 0
@@ -77,7 +80,7 @@ class Contender:
         """Load the server, then let it finish: the other's turn must not pay for it."""
         server_cpu_s = proc.cpu_s(self.child.pid)
         usage = _MachineUsage([self.child, *([self._sink] if self._sink else [])])
-        load = await run_load(self.child.port, seconds=seconds)
+        load = await run_load(self.child.port, seconds=seconds, traffic=self._traffic)
         elsewhere = usage.elsewhere()
         self.interceptions += load.interceptions
         self.id_sum += load.id_sum

@@ -4,6 +4,7 @@ OtelBridgeError
 ├── ConfigError            a setting is wrong: one line, exit 1 or 2
 ├── StoreError             the store file is wrong: the last good snapshot stays
 ├── OAuthError             an authorization server refused, failed or could not be reached
+├── ProtocolError          a peer broke a protocol's rules: that session, or call, is over
 ├── CallError              a call is answered with an error; transports map the class to a status
 │   ├── InvalidRequestError    INVALID_ARGUMENT
 │   ├── AlreadyExistsError     ALREADY_EXISTS
@@ -21,7 +22,17 @@ from __future__ import annotations
 
 import copyreg
 import re
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+ProtocolErrorKind: TypeAlias = Literal[
+    "framing",  # bytes that are no frame: an unknown version or type, a broken number
+    "sequence",  # a well-formed frame that is not allowed now
+    "flow_control",  # more than the window, or a window over its limit
+    "too_large",  # a frame or message over its limit
+    "flood",  # a peer that asks for answers and does not read them
+    "timeout",  # a peer that has been silent for too long
+    "go_away",  # a peer that says it gives up over a mistake, of ours or its own
+]
 
 _ECHO_LIMIT = 64
 _OAUTH_LIMIT = 400  # what a gateway is told about one MCP server
@@ -97,6 +108,7 @@ class OAuthError(OtelBridgeError):
         is_permanent: Whether the same request can only fail again.
         code: The server's ``error`` (RFC 6749, section 5.2; RFC 8628, section
             3.5), as ``invalid_grant``; empty without one.
+        status: The HTTP status of its answer; 0 if there was none.
         retry_after_s: When to try again, in seconds, if the server said so.
     """
 
@@ -106,12 +118,26 @@ class OAuthError(OtelBridgeError):
         *,
         is_permanent: bool = False,
         code: str = "",
+        status: int = 0,
         retry_after_s: float | None = None,
     ) -> None:
         self.is_permanent = is_permanent
         self.code = code
+        self.status = status
         self.retry_after_s = retry_after_s
         super().__init__(escaped(_QUERY.sub(r"\1", _USERINFO.sub("", message)), _OAUTH_LIMIT))
+
+
+class ProtocolError(OtelBridgeError):
+    """A peer broke the rules of a protocol; what it spoke over is dead.
+
+    Attributes:
+        kind: What sort of mistake it was: one word of a closed set, for a metric.
+    """
+
+    def __init__(self, kind: ProtocolErrorKind, message: str) -> None:
+        self.kind = kind
+        super().__init__(message)
 
 
 class CallError(OtelBridgeError):

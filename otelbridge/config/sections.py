@@ -177,8 +177,8 @@ class McpConfig(Section):
     """Requests for MCP access tokens.
 
     Attributes:
-        timeout_s: Time limit of one server's token, in seconds. No effect yet:
-            tokens are read from files.
+        timeout_s: Time limit of one server's token, in seconds. A refresh that
+            takes longer goes on; its result is for the next who asks.
     """
 
     timeout_s: Annotated[Number, Field(gt=0, le=60)] = 5.0

@@ -1,4 +1,4 @@
-"""Access: who may call, as whom, with which tools and tokens, and for how much.
+"""Access: who may call, as whom, and with which tools, tokens and providers.
 
 The values are read from a file by `otelbridge.store`. The rules are pure:
 times are passed in, as nanoseconds since the Unix epoch.
@@ -10,16 +10,17 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from otelbridge.errors import PermissionDeniedError, UnauthenticatedError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from uuid import UUID
+
+    from otelbridge.domain.budgets import Budget
 
 #: RPCs that hand out secrets: a gateway key or a verified certificate is
 #: needed even where gRPC is open to local processes.
@@ -28,14 +29,26 @@ NEEDS_TRUST = frozenset(
 )
 #: The one text of every refused caller: it tells nothing of the reason.
 REFUSED = "a valid gateway key is required"
+#: Why a caller was refused, for the counter: it showed no key, or nobody's.
+NO_KEY = "no_key"
+WRONG_KEY = "wrong_key"
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NS = 1_000_000_000
-_NANOS_PER_MICRO = 1000
 _KEY = re.compile(r"([^-]{10})-([^-]{22})")
 # What is hashed and compared where there is nothing to hash or compare with.
 _DUMMY_SECRET = "x" * 22
 _DUMMY_SHA256 = bytes(hashlib.sha256().digest_size)
+
+
+class RefusedCallError(UnauthenticatedError):
+    """A call that its caller may not make; to the caller every one reads the same.
+
+    Attributes:
+        reason: `NO_KEY` or `WRONG_KEY`.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(REFUSED)
 
 
 class Secret:
@@ -250,27 +263,6 @@ class Provider:
     bedrock: Bedrock | None = None
 
 
-class Period(StrEnum):
-    """How often a budget begins anew, UTC; a week begins on Monday (ISO 8601)."""
-
-    DAY = "day"
-    WEEK = "week"
-    MONTH = "month"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Budget:
-    """What one user may spend in a period.
-
-    Attributes:
-        limit_micros: USD * 10^6; whoever has spent that much is over it.
-        period: When it begins anew.
-    """
-
-    limit_micros: int
-    period: Period
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """All that one version of the store file says; never changed, only replaced.
@@ -290,13 +282,6 @@ class Snapshot:
     mcp_servers: Mapping[str, McpServer] = field(default_factory=dict)
     providers: Mapping[str, Provider] = field(default_factory=dict)
     budgets: Mapping[UUID | None, Budget] = field(default_factory=dict)
-
-
-class Spend(Protocol):
-    """What users have spent, in memory."""
-
-    def spent_nanos(self, user_id: UUID, since_day: str) -> int:
-        """Return USD * 10^9 since the day ``YYYY-MM-DD``, UTC; 0 for an unknown user."""
 
 
 def authorise(snapshot: Snapshot, key: str, *, now_ns: int) -> Key:
@@ -319,14 +304,21 @@ def authorise(snapshot: Snapshot, key: str, *, now_ns: int) -> Key:
     return _admitted(known, is_right=is_right, now_ns=now_ns)
 
 
-def authorise_id(snapshot: Snapshot, key_id: str, *, now_ns: int) -> Key:
-    """Return the key with this id, if its owner may call; only for trusted callers.
+def authorise_id(snapshot: Snapshot, key_id: str, *, now_ns: int, is_trusted: bool) -> Key:
+    """Return the key with this id, if its owner may call.
+
+    A caller that names a key by its id alone asks to be believed: it must
+    itself have shown a gateway key or a certificate. Every path hashes and
+    compares exactly once, as `authorise` does.
 
     Raises:
+        RefusedCallError: If the caller is not trusted.
         UnauthenticatedError: If the key is unknown or expired.
         PermissionDeniedError: If its owner is not active.
     """
     _is_hash_of(_DUMMY_SHA256, _DUMMY_SECRET)
+    if not is_trusted:
+        raise RefusedCallError(NO_KEY)
     return _admitted(snapshot.keys.get(key_id), is_right=True, now_ns=now_ns)
 
 
@@ -336,29 +328,6 @@ def gateway_of(snapshot: Snapshot, key: str) -> Gateway | None:
     gateway = snapshot.gateways.get(digest)
     expected = gateway.key_sha256 if gateway else _DUMMY_SHA256
     return gateway if hmac.compare_digest(digest, expected) else None
-
-
-def budget_of(snapshot: Snapshot, user_id: UUID) -> Budget | None:
-    """Return the user's own budget, else everybody's; None for a user the store does not know."""
-    if user_id not in snapshot.users:
-        return None
-    return snapshot.budgets.get(user_id) or snapshot.budgets.get(None)
-
-
-def is_exceeded(budget: Budget, spend: Spend, user_id: UUID, *, now_ns: int) -> bool:
-    """Return whether the user has spent the budget's limit in the current period."""
-    spent = spend.spent_nanos(user_id, period_start(budget.period, now_ns=now_ns))
-    return spent >= budget.limit_micros * _NANOS_PER_MICRO
-
-
-def period_start(period: Period, *, now_ns: int) -> str:
-    """Return the first day of the current period, ``YYYY-MM-DD``, UTC."""
-    today = (_EPOCH + timedelta(seconds=now_ns // _NS)).date()
-    if period is Period.WEEK:
-        today -= timedelta(days=today.weekday())
-    elif period is Period.MONTH:
-        today = today.replace(day=1)
-    return today.isoformat()
 
 
 def _admitted(key: Key | None, *, is_right: bool, now_ns: int) -> Key:

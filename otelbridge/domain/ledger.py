@@ -31,6 +31,10 @@ class Exemplar(NamedTuple):
     span_id: bytes
 
 
+# What a column holds. A total that reaches it is wrong already, and must not fail every
+# commit from then on.
+_MAX_TOTAL = 2**63 - 1
+
 # A dictionary that nobody changes: a mapping proxy cannot go to another process.
 _NO_EXEMPLARS: Mapping[int, Exemplar] = {}
 
@@ -220,7 +224,7 @@ class Changes:
 
 
 def added(before: int | Distribution | None, more: int | Distribution) -> int | Distribution:
-    """Return the sum of two values of one series.
+    """Return the sum of two values of one series; a counter ends at 2^63 - 1.
 
     Raises:
         TypeError: If one is a counter's and the other a histogram's.
@@ -232,7 +236,7 @@ def added(before: int | Distribution | None, more: int | Distribution) -> int | 
         exemplars = {**before.exemplars, **more.exemplars}
         return Distribution(counts, before.total + more.total, exemplars)
     if isinstance(before, int) and isinstance(more, int):
-        return before + more
+        return min(before + more, _MAX_TOTAL)
     msg = "a series is either a counter or a histogram"
     raise TypeError(msg)
 

@@ -16,9 +16,13 @@ class CallMeter:
     """Books what happened to calls in the ledger.
 
     A call costs one append here; the histogram is made of many at once.
+
+    Args:
+        system: Which RPC system the calls use: ``rpc.system.name``.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, system: str = "grpc") -> None:
+        self._system = system
         self._seconds: dict[tuple[str, str], list[float]] = {}
 
     def observe_call(self, method: str, code: str, seconds: float) -> None:
@@ -32,7 +36,7 @@ class CallMeter:
         """Hand over what was observed since the last time."""
         for (method, code), taken in self._seconds.items():
             error = "" if code == "OK" else code
-            values = ("grpc", f"proto.{method}", code, error)
+            values = (self._system, f"proto.{method}", code, error)
             for seconds in taken:
                 changes.sample(_DURATION, *values, bounds=CALL_BOUNDS, value=seconds)
             taken.clear()

@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from otelbridge.delivery.series import Observation
+from otelbridge.server.budgets import BudgetGauges
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry.providers import ProviderNames
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from otelbridge.config import Config
     from otelbridge.recording import JournalStats
     from otelbridge.server.committed import Committed
+    from otelbridge.store import Store
+    from otelbridge.store.holder import StoreHealth
+    from otelbridge.transports.gateway.sessions import Gateways
 
 _NS = 1_000_000_000
 
@@ -24,29 +28,49 @@ class Observer:
 
     Args:
         core: Knows the journal's state, and what is open.
+        store: Knows whether its file is right, and which gateways there are.
+        gateways: Knows who is connected.
         providers: Names providers.
         lanes: Destinations and the signals that they take from the outbox.
+        budgets: Observes users' budgets; None if the user is no label.
         clock_ns: The bridge's clock.
     """
 
     def __init__(
         self,
         core: Committed,
+        store: Store,
+        gateways: Gateways,
         providers: ProviderNames,
         *,
         lanes: Iterable[tuple[str, str]],
+        budgets: BudgetGauges | None,
         clock_ns: Callable[[], int],
     ) -> None:
         self._core = core
+        self._store = store
+        self._gateways = gateways
         self._providers = providers
         self._lanes = tuple(lanes)
+        self._budgets = budgets
         self._clock_ns = clock_ns
 
     @classmethod
-    def of(cls, config: Config, core: Committed, *, clock_ns: Callable[[], int]) -> Observer:
-        """Return an observer of the core."""
+    def of(
+        cls,
+        config: Config,
+        core: Committed,
+        store: Store,
+        gateways: Gateways,
+        *,
+        clock_ns: Callable[[], int],
+    ) -> Observer:
+        """Return an observer of the core, the store and the sessions."""
+        budgets = BudgetGauges(store, core.spending, core.labels, clock_ns=clock_ns)
         return cls(
             core,
+            store,
+            gateways,
             ProviderNames(config.telemetry.providers),
             lanes=[
                 (each.name, signal)
@@ -54,6 +78,7 @@ class Observer:
                 for signal in each.signals
                 if signal != "metrics"
             ],
+            budgets=budgets if config.metrics.user_label else None,
             clock_ns=clock_ns,
         )
 
@@ -67,11 +92,24 @@ class Observer:
             Observation("otelbridge.journal.records", (), stats.records),
             Observation("otelbridge.journal.bytes", (), stats.bytes),
             Observation("otelbridge.journal.oldest_age", (), _age_s(_oldest(stats), now_ns)),
+            Observation("otelbridge.store.age", (), self._store.health.age_s),
             *(
                 Observation("otelbridge.delivery.lag", lane, _age_s(waiting.get(lane), now_ns))
                 for lane in self._lanes
             ),
+            *self._sessions(),
+            *(self._budgets() if self._budgets else ()),
         ]
+
+    def _sessions(self) -> list[Observation]:
+        """Return the sessions of each gateway; 0 for one that is not connected."""
+        connected = self._gateways.connected()
+        found = Counter((each.name, each.version, each.build) for each in connected)
+        names = {each.name for each in connected}
+        for gateway in self._store.snapshot.gateways.values():
+            if gateway.name not in names:
+                found[gateway.name, "", ""] = 0
+        return [Observation(ins.GATEWAY_SESSIONS, labels, count) for labels, count in found.items()]
 
     def _active(self) -> list[Observation]:
         """Return the open interceptions; 0 without any, so that a graph does not break off."""
@@ -86,22 +124,32 @@ class Observer:
 
 
 def readiness(
-    state: str, *, can_commit: bool, destinations: Mapping[str, str | None]
+    state: str,
+    *,
+    can_commit: bool,
+    destinations: Mapping[str, str | None],
+    store: StoreHealth,
 ) -> tuple[bool, dict[str, object]]:
     """Return whether calls are taken, and what is told about it.
 
     A failing destination is named and changes nothing else: an outage of
-    observability must not become one of the LLM requests.
+    observability must not become one of the LLM requests. Nor must a slip of
+    the pen in the store file, of which the last good state is answered.
 
     Args:
         state: ``starting``, ``ready`` or ``draining``.
         can_commit: Whether the journal's last commit succeeded.
         destinations: What is wrong with each destination; None if nothing is.
+        store: Whether the store file is right.
     """
     if state == "ready" and not can_commit:
         state = "the journal cannot commit"
     failing = {name: error for name, error in destinations.items() if error is not None}
-    return state == "ready", {"status": state, "failing_destinations": failing}
+    return state == "ready", {
+        "status": state,
+        "failing_destinations": failing,
+        "store": store.told(),
+    }
 
 
 def _oldest(stats: JournalStats) -> int | None:

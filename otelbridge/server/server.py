@@ -14,6 +14,8 @@ from otelbridge.delivery.delivery import Delivery
 from otelbridge.delivery.prometheus import Exposition
 from otelbridge.delivery.resource import build_resource
 from otelbridge.delivery.sources import MetricSources
+from otelbridge.oauth.http import OAuthHttp
+from otelbridge.oauth.tokens import AccessTokens
 from otelbridge.server.committed import Committed
 from otelbridge.server.metering import CallMeter
 from otelbridge.server.observing import Observer, readiness
@@ -22,11 +24,14 @@ from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
 from otelbridge.servicers.methods import method_table
 from otelbridge.servicers.provider_configurator import ProviderConfiguratorServicer
 from otelbridge.servicers.recorder import RecorderServicer
-from otelbridge.store import Store
+from otelbridge.store import StoreWatcher
 from otelbridge.telemetry.instruments import INSTRUMENTS
 from otelbridge.transports.access import Door
 from otelbridge.transports.certificates import CertificateFiles
 from otelbridge.transports.control import ControlServer, control_path
+from otelbridge.transports.gateway.calls import Dispatcher
+from otelbridge.transports.gateway.endpoint import Endpoint
+from otelbridge.transports.gateway.sessions import Gateways
 from otelbridge.transports.grpc_server import GrpcServer
 from otelbridge.transports.http_app import build_app
 from otelbridge.transports.http_server import HttpServer
@@ -40,10 +45,15 @@ if TYPE_CHECKING:
     from otelbridge.config import Config, DestinationConfig
     from otelbridge.errors import JournalError
     from otelbridge.servicers.methods import Method
+    from otelbridge.store import Store
+    from otelbridge.transports.control import Answer
 
 logger = logging.getLogger(__name__)
 
 _VERSION = version("otelbridge")
+# A refresh outlives whoever waits for it, by [mcp] timeout_s: what a slow
+# authorization server answers must be stored.
+_REFRESH_S = 30.0
 
 
 class Server:
@@ -66,6 +76,7 @@ class Server:
         self._drained_at_s = 0.0
         # What was started, to be stopped in reverse order.
         self._started = AsyncExitStack()
+        self._watcher: StoreWatcher | None = None
         self.addresses: dict[str, str] = {}
 
     @property
@@ -85,21 +96,34 @@ class Server:
             JournalError: If the journal cannot be opened.
         """
         try:
-            store = Store.load(self._config.store.path, self._environ)
+            watcher = StoreWatcher.open(self._config.store.path, self._environ)
+            store = watcher.store
             core = await Committed.open(
                 self._config, clock_ns=self._clock_ns, on_failure=self._journal_failed
             )
             self._started.push_async_callback(core.commits.stop)
-            observe = Observer.of(self._config, core, clock_ns=self._clock_ns)
+            methods = self._methods(store, core)
+            gateways = self._gateways(store, core, methods)
+            observe = Observer.of(self._config, core, store, gateways, clock_ns=self._clock_ns)
             resource = build_resource(self._environ, instance_id=core.instance_id, version=_VERSION)
             delivery = await self._start_delivery(core, observe, resource)
-            await self._start_http(core, observe, delivery, resource)
-            await self._start_control(core)
-            await self._start_grpc(store, core)
+            await self._start_http(core, store, observe, delivery, resource, gateways)
+            await self._start_control(core, gateways)
+            await self._start_grpc(store, core, methods, gateways)
+            self._start_watcher(watcher)
         except BaseException:
             await self._started.aclose()
             raise
         self._state = "ready"
+
+    def reload(self, *, asked_by: str) -> None:
+        """Read the store file again, changed or not; what came of it is logged.
+
+        Args:
+            asked_by: What the log line begins with.
+        """
+        if self._watcher is not None:
+            self._watcher.reload(asked_by=asked_by)
 
     async def run_until(self, stop: asyncio.Event) -> int:
         """Serve until told to stop, drain, and return the exit status: 1 if the journal failed."""
@@ -148,7 +172,13 @@ class Server:
         return delivery
 
     async def _start_http(
-        self, core: Committed, observe: Observer, delivery: Delivery, resource: Resource
+        self,
+        core: Committed,
+        store: Store,
+        observe: Observer,
+        delivery: Delivery,
+        resource: Resource,
+        gateways: Gateways,
     ) -> None:
         listen = self._config.listen.http
         exposition = Exposition(
@@ -165,61 +195,118 @@ class Server:
 
         def ready() -> tuple[bool, Mapping[str, object]]:
             errors = {status.name: status.last_error for status in delivery.statuses()}
-            return readiness(self._state, can_commit=core.commits.can_commit, destinations=errors)
+            return readiness(
+                self._state,
+                can_commit=core.commits.can_commit,
+                destinations=errors,
+                store=store.health,
+            )
 
         app = build_app(
             render=render,
             readiness=ready,
             address=listen,
             metrics_token=self._config.auth.metrics_token,
+            gateways=gateways,
         )
-        http = HttpServer(app, bind(listen, key="listen.http"))
+        http = HttpServer(app, bind(listen, key="listen.http"), gateways=gateways)
         self._started.push_async_callback(http.stop)
         await http.start()
         url = f"http://{listen.rpartition(':')[0]}:{http.port}"
-        self.addresses |= {"http": url, "metrics": f"{url}/metrics"}
+        self.addresses |= {"http": url, "metrics": f"{url}/metrics", "gateway": url}
 
-    async def _start_control(self, core: Committed) -> None:
+    async def _start_control(self, core: Committed, gateways: Gateways) -> None:
         path = control_path(self._config.journal.path)
-        control = ControlServer(path, {"usage": lambda _query: core.usage()})
+        answers: dict[str, Answer] = {
+            "usage": lambda _query: core.usage(),
+            "gateways": lambda _query: [each._asdict() for each in gateways.connected()],
+        }
+        control = ControlServer(path, answers)
         self._started.push_async_callback(control.stop)
         await control.start()
 
-    async def _start_grpc(self, store: Store, core: Committed) -> None:
+    async def _start_grpc(
+        self, store: Store, core: Committed, methods: Mapping[str, Method], gateways: Gateways
+    ) -> None:
         config = self._config
         auth = config.auth.grpc or ("open" if is_loopback(config.listen.grpc) else "gateway-key")
-        certified = config.tls.client_ca is not None
-        meter = CallMeter()
-        core.commits.booking.append(meter.book)
         grpc = GrpcServer(
-            self._methods(store, core),
+            methods,
             address=config.listen.grpc,
-            door=Door(store.gateway_name, is_open=auth == "open", certified=certified),
-            meter=meter,
+            door=self._door(
+                store, core, is_open=auth == "open", certified=config.tls.client_ca is not None
+            ),
+            meter=self._meter(core, "grpc"),
             certificates=CertificateFiles(config.tls) if config.tls.cert else None,
         )
         await grpc.start()
 
         async def stop() -> None:
+            left_s = self._left_s()
+            await asyncio.gather(grpc.stop(left_s), gateways.stop(left_s))
             store.close()
-            await grpc.stop(self._left_s())
 
         self._started.push_async_callback(stop)
         await grpc.set_serving(serving=True)
         self.addresses = {"grpc": grpc.address, **self.addresses}
+
+    def _gateways(self, store: Store, core: Committed, methods: Mapping[str, Method]) -> Gateways:
+        count = core.commits.count
+        return Gateways(
+            Endpoint(
+                self._door(store, core, is_open=False),
+                is_ready=lambda: self._state == "ready" and core.commits.can_commit,
+            ),
+            Dispatcher(methods, meter=self._meter(core, "drpc")),
+            clock_ns=self._clock_ns,
+            count=count,
+        )
+
+    def _door(
+        self, store: Store, core: Committed, *, is_open: bool, certified: bool = False
+    ) -> Door:
+        return Door(
+            store.gateway_name,
+            clock_ns=self._clock_ns,
+            count=core.commits.count,
+            is_open=is_open,
+            certified=certified,
+        )
+
+    def _meter(self, core: Committed, system: str) -> CallMeter:
+        meter = CallMeter(system)
+        core.commits.booking.append(meter.book)
+        return meter
+
+    def _start_watcher(self, watcher: StoreWatcher) -> None:
+        watcher.start()
+        self._started.push_async_callback(watcher.stop)
+        self._watcher = watcher
 
     def _methods(self, store: Store, core: Committed) -> Mapping[str, Method]:
         clock_ns, count = self._clock_ns, core.commits.count
         return method_table(
             {
                 "Recorder": RecorderServicer(core.commits, clock_ns=clock_ns),
-                "MCPConfigurator": MCPConfiguratorServicer(store, clock_ns=clock_ns, count=count),
+                "MCPConfigurator": MCPConfiguratorServicer(
+                    store, self._access_tokens(store), count=count
+                ),
                 "Authorizer": AuthorizerServicer(
                     store, core.spending, clock_ns=clock_ns, count=count
                 ),
                 "ProviderConfigurator": ProviderConfiguratorServicer(store),
             }
         )
+
+    def _access_tokens(self, store: Store) -> AccessTokens:
+        tokens = AccessTokens(
+            store.tokens,
+            OAuthHttp(timeout_s=_REFRESH_S),
+            timeout_s=self._config.mcp.timeout_s,
+            clock_ns=self._clock_ns,
+        )
+        self._started.push_async_callback(lambda: tokens.close(self._left_s()))
+        return tokens
 
     def _left_s(self) -> float:
         """Return how much of the time to drain is left, in seconds."""

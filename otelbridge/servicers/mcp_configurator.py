@@ -2,41 +2,39 @@
 
 from __future__ import annotations
 
-import logging
+import asyncio
 from typing import TYPE_CHECKING
 
-from otelbridge.domain.access import OAuth2Auth, Secret
-from otelbridge.errors import InvalidRequestError, StoreError, escaped
+from otelbridge.domain.access import Secret
+from otelbridge.errors import InvalidRequestError, LimitExceededError, escaped
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.messages import parse_uuid
-from otelbridge.store.tokens import token_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from otelbridge.domain.access import McpServer
+    from otelbridge.oauth.tokens import AccessTokens
     from otelbridge.servicers.methods import Call, Count
     from otelbridge.store import Store
-    from otelbridge.store.tokens import Links
 
-logger = logging.getLogger(__name__)
+# A gateway asks for the servers that it was told of; nobody configures as many.
+_MAX_IDS = 1000
 
 
 class MCPConfiguratorServicer:
-    """Answers from the store.
+    """Answers from the store, and with the tokens that it leads to.
 
     Args:
-        store: The MCP servers, and the tokens for them.
-        clock_ns: The bridge's clock.
+        store: The MCP servers.
+        tokens: The users' access tokens for them.
         count: Counts the answers.
     """
 
-    def __init__(self, store: Store, *, clock_ns: Callable[[], int], count: Count) -> None:
+    def __init__(self, store: Store, tokens: AccessTokens, *, count: Count) -> None:
         self._store = store
-        self._clock_ns = clock_ns
+        self._tokens = tokens
         self._count = count
-        self._links_problem = ""
 
     async def GetMCPServerConfigs(
         self,
@@ -59,42 +57,30 @@ class MCPConfiguratorServicer:
     ) -> pb.GetMCPServerAccessTokensBatchResponse:
         """Return, for each server id, the user's access token or why there is none.
 
+        Ids that stand there more than once are answered once. A server that
+        is slow or fails changes nothing for the others.
+
         Raises:
             InvalidRequestError: If servers are asked for and the user's id is
                 not a UUID.
+            LimitExceededError: If more than 1000 ids are given.
         """
         response = pb.GetMCPServerAccessTokensBatchResponse()
         if not request.mcp_server_config_ids:
             return response
         user_id = _user_id(request.user_id)
+        _check_count(len(request.mcp_server_config_ids))
         known = self._store.snapshot.mcp_servers
-        servers = {asked: known.get(asked) for asked in request.mcp_server_config_ids}
-        links = await self._links(servers.values())
-        now_ns = self._clock_ns()
-        for server_id, server in servers.items():
-            token = token_for(server, user_id, links=links, now_ns=now_ns)
-            if isinstance(token, Secret):
-                response.access_tokens[server_id] = token.reveal()
+        ids = list(dict.fromkeys(request.mcp_server_config_ids))
+        answers = [self._tokens.acquire(known.get(server_id), user_id) for server_id in ids]
+        for server_id, answer in zip(ids, await asyncio.gather(*answers), strict=True):
+            if isinstance(answer, Secret):
+                response.access_tokens[server_id] = answer.reveal()
             else:
-                response.errors[server_id] = token.value
-            outcome = "token" if isinstance(token, Secret) else token.name.lower()
+                response.errors[server_id] = answer.text
+            outcome = "token" if isinstance(answer, Secret) else answer.outcome
             self._count("aibridge.mcp.token_requests", outcome)
         return response
-
-    async def _links(self, servers: Iterable[McpServer | None]) -> Links | None:
-        """Read the users' logins if one is needed; None if they cannot be read."""
-        if not any(server and isinstance(server.auth, OAuth2Auth) for server in servers):
-            return {}
-        try:
-            links = await self._store.links()
-        except StoreError as error:
-            # Gateways ask often: the same problem is told once.
-            if self._links_problem != str(error):
-                logger.warning("OAuth2 tokens cannot be read: %s", error)
-            self._links_problem = str(error)
-            return None
-        self._links_problem = ""
-        return links
 
 
 def _config(server: McpServer) -> pb.MCPServerConfig:
@@ -111,3 +97,10 @@ def _user_id(text: str) -> UUID:
         return parse_uuid(text)
     except ValueError as error:
         raise InvalidRequestError(f'parse user_id: "{escaped(text)}": {error}') from None
+
+
+def _check_count(count: int) -> None:
+    if count > _MAX_IDS:
+        raise LimitExceededError(
+            f"mcp_server_config_ids: {count} ids, at most {_MAX_IDS} are accepted"
+        )

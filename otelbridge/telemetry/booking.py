@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _NS = 1_000_000_000
 _NANO = Decimal(1_000_000_000)
+# 100,000 USD: ten million tokens of the dearest model cost a tenth of it. Records of counts
+# that no request can have would overflow the ledger otherwise.
+_MAX_NANOS = 10**14
 _INTERCEPTION = UsageTotals(interceptions=1)
 _PROMPT = UsageTotals(prompts=1)
 _TOOL_CALL = UsageTotals(tool_calls=1)
@@ -245,7 +248,12 @@ def _with_audio(tokens: int, audio: int, rest: str) -> list[tuple[str, int]]:
 
 
 def _book_cost(cost: Cost | None, agent: tuple[str, str, str], user: str, changes: Changes) -> int:
-    """Book each component in whole billionths of a dollar and return their sum."""
+    """Book each component in whole billionths of a dollar and return their sum.
+
+    Each component of each record is rounded by itself, a half to the even
+    neighbour (IEEE 754's roundTiesToEven): sums of what was booked are exact.
+    A component of more than 100,000 USD is booked as that.
+    """
     if cost is None:
         changes.count(ins.UNPRICED, *agent)
         return 0
@@ -253,7 +261,7 @@ def _book_cost(cost: Cost | None, agent: tuple[str, str, str], user: str, change
     for component in _COMPONENTS:
         amount = getattr(cost, component)
         if amount:
-            nanos = round(amount * _NANO)
+            nanos = min(round(amount * _NANO), _MAX_NANOS)
             changes.count(ins.COST, *agent, component, user, amount=nanos)
             total += nanos
     return total

@@ -1,11 +1,13 @@
 """Cost: token records priced from genai-prices' offline table and the operator's own prices.
 
 A record is priced at its own time. A charge for each request is left out:
-a record is no request, a message may have several.
+a record is no request, a message may have several. Costs are decimals and
+exact: rounding is booking's (`otelbridge.telemetry.booking`).
 """
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from functools import lru_cache, reduce
 from importlib.metadata import version
@@ -15,6 +17,7 @@ from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import ModelPrice
 
 from otelbridge.domain.ports import Cost
+from otelbridge.errors import escaped
 from otelbridge.telemetry.prices import OVERRIDES_VERSION
 from otelbridge.telemetry.rates import Rates
 
@@ -28,9 +31,13 @@ if TYPE_CHECKING:
     from otelbridge.domain.usage import Usage
     from otelbridge.telemetry.providers import ProviderNames
 
+logger = logging.getLogger(__name__)
+
 _NS = 1_000_000_000
 # No provider's model has a longer id; each look-up tries hundreds of patterns on it.
 _MAX_MODEL = 512
+# A model is a client's text: so many without a price are named in the log.
+_MAX_NAMED = 100
 
 # genai-prices' name for a provider where it differs from `gen_ai.provider.name`.
 _PRICE_PROVIDERS: Mapping[str, str] = {
@@ -70,15 +77,26 @@ class GenaiPricer:
         # The library's own caches are not: they are not used.
         self._find = lru_cache(maxsize=2048)(self._find_model)
         self._compiled: dict[int, tuple[ModelPrice, Rates]] = {}
+        self._named: set[tuple[str, str]] = set()
 
     def price(self, record: TokensUsed, usage: Usage, start: InterceptionStarted) -> Cost | None:
-        """Return the record's cost at its own time, or None if no price is known."""
+        """Return the record's cost at its own time, or None if no price is known.
+
+        A model without a price is named in the log once: what it costs enters
+        no sum and no budget, and only its counter would tell.
+        """
         provider = self._providers.name(start.provider, start.model)
-        own = self._overrides.get((provider, start.model.lower())) if self._overrides else None
+        cost = self._price(record, usage, start.model, provider)
+        if cost is None:
+            self._warn_once(provider, start.model)
+        return cost
+
+    def _price(self, record: TokensUsed, usage: Usage, sent: str, provider: str) -> Cost | None:
+        own = self._overrides.get((provider, sent.lower())) if self._overrides else None
         if own is not None:
-            price_id = f"{provider}/{start.model}"
+            price_id = f"{provider}/{sent}"
             return own.cost(usage, price_id=price_id, price_version=OVERRIDES_VERSION)
-        found = self._find(provider, start.model)
+        found = self._find(provider, sent)
         if found is None:
             return None
         model, price_id = found
@@ -93,6 +111,21 @@ class GenaiPricer:
             return None
         found = known.find_model(model, all_providers=self._table)
         return (found, f"{known.id}/{found.id}") if found and found.prices else None
+
+    def _warn_once(self, provider: str, model: str) -> None:
+        named = provider, model[:_MAX_MODEL]
+        if named in self._named or len(self._named) > _MAX_NAMED:
+            return
+        self._named.add(named)
+        if len(self._named) > _MAX_NAMED:
+            logger.warning("no price is known for yet more models: they are named no longer")
+            return
+        logger.warning(
+            'no price is known for model "%s" of %s: what it costs is in no sum and no budget'
+            " ([prices] overrides can give it one)",
+            escaped(model),
+            provider,
+        )
 
     def _rates(self, price: ModelPrice) -> Rates:
         """Compile a price once; it is kept, so its id names it."""

@@ -154,6 +154,13 @@ THOUGHTS = "aibridge.model_thoughts"
 COST = "aibridge.cost"
 UNPRICED = "aibridge.cost.unpriced"
 INCONSISTENT = "aibridge.usage.inconsistent"
+AUTHORIZATIONS = "aibridge.authorizations"
+BUDGET_LIMIT = "aibridge.budget.limit"
+BUDGET_SPENT = "aibridge.budget.spent"
+BUDGET_UTILIZATION = "aibridge.budget.utilization"
+CALLS_REFUSED = "otelbridge.calls.refused"
+GATEWAY_ERRORS = "otelbridge.gateway.protocol_errors"
+GATEWAY_SESSIONS = "otelbridge.gateway.sessions"
 LABEL_OVERFLOW = "otelbridge.label.overflow"
 RECORDS_ORPHAN = "otelbridge.records.orphan"
 RECORDS_LATE = "otelbridge.records.late"
@@ -194,16 +201,32 @@ _RECORDS = (
     ),
     _counter(UNPRICED, "{record}", "Token records for which no price is known.", *_AGENT),
     _counter(INCONSISTENT, "{record}", "Token records whose counts break an invariant.", *_AGENT),
+    _counter(AUTHORIZATIONS, "{authorization}", "Answers about a user's key.", sc.OUTCOME),
     _counter(
-        "aibridge.authorizations", "{authorization}", "Answers about a user's key.", sc.OUTCOME
+        "aibridge.mcp.token_requests",
+        "{request}",
+        "Answers about an MCP access token: token, no_server, no_link, expired, refused, failed, "
+        "timeout or unreadable.",
+        sc.OUTCOME,
     ),
-    _counter(
-        "aibridge.mcp.token_requests", "{request}", "Answers about an MCP access token.", sc.OUTCOME
+)
+
+# Told only where `[metrics] user_label` asks for it, of users who are a label already.
+_BUDGET = (sc.USER_ID, sc.BUDGET_PERIOD)
+_BUDGETS = (
+    _observed(BUDGET_LIMIT, "{USD}", "What a user may spend in the period, in USD.", *_BUDGET),
+    _observed(BUDGET_SPENT, "{USD}", "What a user has spent in the period, in USD.", *_BUDGET),
+    _observed(
+        BUDGET_UTILIZATION,
+        "1",
+        "Which part of the budget is spent; it is exceeded from 1 on.",
+        *_BUDGET,
     ),
 )
 
 _DELIVERY = (sc.DESTINATION, sc.SIGNAL)
 _BRIDGE = (
+    _counter(CALLS_REFUSED, "{call}", "Calls whose caller may not make them.", sc.REASON),
     _counter(
         "otelbridge.records.received",
         "{record}",
@@ -258,6 +281,27 @@ _BRIDGE = (
         *_DELIVERY,
         sc.REASON,
     ),
+    _observed(
+        GATEWAY_SESSIONS,
+        "{session}",
+        "Sessions of a gateway; 0 for one that is not connected.",
+        sc.GATEWAY,
+        sc.GATEWAY_API,
+        sc.GATEWAY_BUILD,
+    ),
+    _counter(
+        GATEWAY_ERRORS,
+        "{error}",
+        "What gateways did against the protocol, or beyond a limit, in their sessions.",
+        sc.GATEWAY,
+        sc.ERROR_TYPE,
+    ),
+    _observed(
+        "otelbridge.store.age",
+        "s",
+        "How long the store file has been wrong, so that its last good state is answered;"
+        " 0 while it is right.",
+    ),
     _observed("otelbridge.delivery.lag", "s", "Age of the oldest item not yet taken.", *_DELIVERY),
     _counter(
         LABEL_OVERFLOW,
@@ -279,7 +323,7 @@ _BRIDGE = (
 
 #: Every instrument, by name.
 INSTRUMENTS: Mapping[str, Instrument] = MappingProxyType(
-    {instrument.name: instrument for instrument in (*_GENAI, *_RECORDS, *_BRIDGE)}
+    {instrument.name: instrument for instrument in (*_GENAI, *_RECORDS, *_BUDGETS, *_BRIDGE)}
 )
 
 

@@ -167,10 +167,13 @@ MCP_SERVER_URL = _own(
 THOUGHT_SOURCE = _own("aibridge.thought.source", "Where the thought came from.")
 OUTCOME = _own("aibridge.outcome", "How it went.")
 COST_COMPONENT = _own("aibridge.cost.component", "What the money was spent on.")
+BUDGET_PERIOD = _own("aibridge.budget.period", "When the budget begins anew: day, week or month.")
 
 # --- The bridge itself ---------------------------------------------------------------------
 RECORD_KIND = _own("otelbridge.record.kind", "start, prompt, tokens, thought, tool or end.")
 GATEWAY = _own("otelbridge.gateway", "Which gateway reported.")
+GATEWAY_API = _own("otelbridge.gateway.api_version", "The version of the API that it speaks.")
+GATEWAY_BUILD = _own("otelbridge.gateway.build", "The gateway's build, as it says.")
 DESTINATION = _own("otelbridge.destination", "The destination's name.")
 SIGNAL = _own("otelbridge.signal", "traces, metrics or logs.")
 REASON = _own("otelbridge.reason", "Why.")

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import grpc.aio
+from typing import TYPE_CHECKING, Protocol
 
 from otelbridge.servicers.methods import descriptors, path_of
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
 
     from otelbridge.transports.capture import CapturedCall
 
-_CALL_LIMIT_S = 30.0
 # Interceptions that are sent at the same time at full speed.
 _MAX_LANES = 64
 _STREAMS = frozenset(
@@ -25,8 +22,28 @@ _STREAMS = frozenset(
 # A bridge may refuse these for what its store says of the caller. Whatever
 # else fails, and any record that is refused, is not as it should be.
 _ANSWERS = frozenset(
-    {"UNAUTHENTICATED", "PERMISSION_DENIED", "INVALID_ARGUMENT", "NOT_FOUND", "RESOURCE_EXHAUSTED"}
+    {
+        "UNAUTHENTICATED",
+        "PERMISSION_DENIED",
+        "INVALID_ARGUMENT",
+        "NOT_FOUND",
+        "RESOURCE_EXHAUSTED",
+        "ERROR",  # DRPC's, which has texts only
+    }
 )
+
+
+class Caller(Protocol):
+    """Makes calls over some transport."""
+
+    async def call(self, rpc: str, raw: bytes, *, is_stream: bool = False) -> tuple[str, str]:
+        """Make a call; return the name of its status, and the error's text.
+
+        Args:
+            rpc: ``Service/Method``.
+            raw: The request.
+            is_stream: Whether the answer is a stream: it is left after its first message.
+        """
 
 
 @dataclass(slots=True)
@@ -63,11 +80,10 @@ class Results:
 
 
 async def send_calls(
-    channel: grpc.aio.Channel,
+    caller: Caller,
     calls: Sequence[CapturedCall],
     *,
     speed: float | None,
-    key: str | None = None,
     on_answer: Callable[[], None] = lambda: None,
 ) -> Results:
     """Send recorded calls in their causal order.
@@ -76,14 +92,13 @@ async def send_calls(
     as in a gateway.
 
     Args:
-        channel: Where to.
+        caller: Makes the calls.
         calls: Sorted by time.
         speed: How many times as fast as recorded; None for as fast as it
             goes: the calls of one interception then come one after the other.
-        key: A gateway key.
         on_answer: Called for each call that was answered.
     """
-    sender = _Sender(channel, key, on_answer)
+    sender = _Sender(caller, on_answer)
     if speed is None:
         await _send_lanes(sender, calls)
     else:
@@ -130,31 +145,14 @@ async def _send_paced(sender: _Sender, calls: Sequence[CapturedCall], speed: flo
 class _Sender:
     """Sends calls and keeps their results."""
 
-    def __init__(
-        self, channel: grpc.aio.Channel, key: str | None, on_answer: Callable[[], None]
-    ) -> None:
-        self._channel = channel
-        self._metadata = () if key is None else (("authorization", f"Bearer {key}"),)
+    def __init__(self, caller: Caller, on_answer: Callable[[], None]) -> None:
+        self._caller = caller
         self._on_answer = on_answer
-        self._methods: dict[str, Any] = {}
         self.results = Results()
 
     async def send(self, call: CapturedCall) -> None:
         """Send one call and note its answer; a stream is left after its first message."""
-        calling = self._method(call.rpc)(
-            call.request.SerializeToString(), metadata=self._metadata, timeout=_CALL_LIMIT_S
-        )
-        try:
-            await (calling.read() if call.rpc in _STREAMS else calling)
-        except grpc.aio.AioRpcError as error:
-            self.results.add(call.rpc, error.code().name, error.details() or "")
-        else:
-            calling.cancel()  # of no effect on a call that is over
-            self.results.add(call.rpc, "OK")
+        raw = call.request.SerializeToString()
+        code, text = await self._caller.call(call.rpc, raw, is_stream=call.rpc in _STREAMS)
+        self.results.add(call.rpc, code, text)
         self._on_answer()
-
-    def _method(self, rpc: str) -> Any:
-        if rpc not in self._methods:
-            kind = self._channel.unary_stream if rpc in _STREAMS else self._channel.unary_unary
-            self._methods[rpc] = kind(f"/proto.{rpc}")
-        return self._methods[rpc]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
+from otelbridge.domain.access import RefusedCallError
 from otelbridge.errors import CallError
 from otelbridge.servicers.methods import Call
-from otelbridge.transports.access import RefusedCallError
 from otelbridge.transports.status import INTERNAL, Status, status_of
 
 if TYPE_CHECKING:
@@ -62,14 +62,15 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
 
     def _handler(self, method: Method, caller: Caller) -> grpc.RpcMethodHandler:
         if not self._door.admits(caller, method.name):
-            return grpc.unary_unary_rpc_method_handler(self._refusing(method))
+            return grpc.unary_unary_rpc_method_handler(self._refusing(method, caller))
         if method.server_streaming:
             return grpc.unary_stream_rpc_method_handler(self._streaming(method, caller))
         return grpc.unary_unary_rpc_method_handler(self._unary(method, caller))
 
-    def _refusing(self, method: Method) -> Any:
+    def _refusing(self, method: Method, caller: Caller) -> Any:
         async def answer(_raw: bytes, context: Any) -> None:
-            await self._abort(context, method.name, RefusedCallError(), time.perf_counter())
+            started, refused = time.perf_counter(), self._door.refusal(caller)
+            await self._abort(context, method.name, refused, started)
 
         return answer
 
@@ -82,7 +83,7 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
         async def answer(raw: bytes, context: Any) -> bytes:
             started = clock()
             try:
-                answered: Message | None = await handle(Call(raw, gateway, trusted))
+                answered: Message | None = await handle(Call(raw, gateway, trusted, context.peer))
             except asyncio.CancelledError:
                 observe(name, _CANCELLED, clock() - started)
                 raise
@@ -98,7 +99,7 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
 
         async def answer(raw: bytes, context: Any) -> None:
             started = clock()
-            call = Call(raw=raw, gateway=caller.gateway, trusted=caller.trusted)
+            call = Call(raw, caller.gateway, caller.trusted, context.peer)
             try:
                 await self._streams.run(_stream(method, call, context))
             except (asyncio.CancelledError, grpc.aio.BaseError):
@@ -113,6 +114,8 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
 
     async def _abort(self, context: Any, name: str, error: Exception, started: float) -> NoReturn:
         """End a call with the status of an error."""
+        if isinstance(error, RefusedCallError):
+            error = self._door.turn_away(error, context.peer())
         status = self._status(name, error)
         self._meter.observe_call(name, status.code.name, time.perf_counter() - started)
         await context.abort(status.code, status.text, status.trailers)

@@ -1,4 +1,4 @@
-"""The HTTP application: /metrics, /healthz, /readyz."""
+"""The HTTP application: /metrics, /healthz, /readyz, and the gateways' endpoint for people."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from starlette.routing import Route
 
 from otelbridge.config import is_loopback
 from otelbridge.errors import escaped
+from otelbridge.transports.gateway.endpoint import PATH, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from otelbridge.transports.gateway.sessions import Gateways
 
     #: Returns a page for an ``Accept`` header, and its content type. The second
     #: argument is the address and User-Agent of a scraper, None for a person.
@@ -36,7 +39,12 @@ _GUARDED = frozenset({"/", "/metrics"})
 
 
 def build_app(
-    *, render: Render, readiness: Readiness, address: str, metrics_token: str | None = None
+    *,
+    render: Render,
+    readiness: Readiness,
+    address: str,
+    metrics_token: str | None = None,
+    gateways: Gateways | None = None,
 ) -> Starlette:
     """Build the application.
 
@@ -48,6 +56,7 @@ def build_app(
             /metrics by giving its own name our address (DNS rebinding).
             Elsewhere the token guards it, and its names are the user's.
         metrics_token: Bearer token that /metrics asks for; None for none.
+        gateways: Says at the gateways' endpoint what a gateway would be told.
     """
     pages = _Pages(render, readiness, metrics_token)
     app = Starlette(
@@ -55,12 +64,27 @@ def build_app(
             Route("/metrics", pages.metrics),
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
+            *([] if gateways is None else [Route(PATH, _trial(gateways))]),
         ],
         exception_handlers=ERROR_HANDLERS,
     )
     app.router.redirect_slashes = False
     app.add_middleware(_Guard, checks_host=is_loopback(address))
     return app
+
+
+def _trial(gateways: Gateways) -> Callable[[Request], Awaitable[Response]]:
+    """Return what answers a request without a WebSocket: a person tries a key with curl."""
+
+    async def endpoint(request: Request) -> Response:
+        peer = request.client.host if request.client else ""
+        admitted = gateways.admit(request.url.path, request.url.query, request.headers, peer=peer)
+        if isinstance(admitted, Refusal):
+            return JSONResponse(admitted.body, status_code=admitted.status)
+        body = {"message": "The key and the version are right; a gateway asks for a WebSocket."}
+        return JSONResponse(body, status_code=426, headers={"upgrade": "websocket"})
+
+    return endpoint
 
 
 class _Pages:

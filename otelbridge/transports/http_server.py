@@ -10,13 +10,17 @@ from typing import TYPE_CHECKING
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from otelbridge.transports.gateway.connection import GatewayConnection
 from otelbridge.transports.http_app import MAX_HEADER_BYTES
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
+    import h11
     from starlette.types import ASGIApp
+
+    from otelbridge.transports.gateway.sessions import Gateways
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +35,23 @@ _STOP_S = 2  # pages are rendered in milliseconds
 class HttpServer:
     """Serves an application on sockets that are bound already."""
 
-    def __init__(self, app: ASGIApp, sockets: Sequence[socket.socket]) -> None:
-        """Create a server that does not listen yet; it closes the sockets when it stops."""
+    def __init__(
+        self, app: ASGIApp, sockets: Sequence[socket.socket], *, gateways: Gateways | None = None
+    ) -> None:
+        """Create a server that does not listen yet; it closes the sockets when it stops.
+
+        Args:
+            app: Answers requests.
+            sockets: Where it listens.
+            gateways: Whom a request for a WebSocket is handed to; without, it
+                is a request as any other.
+        """
         self._sockets = list(sockets)
         self._server = _Uvicorn(
             uvicorn.Config(
                 app,
                 http=_TimedProtocol,
-                ws="none",
+                ws="none" if gateways is None else _handing_over(gateways),  # type: ignore[arg-type]  # it is only called
                 lifespan="off",
                 log_config=None,
                 log_level="error",  # at a lower one clients could fill the log
@@ -77,6 +90,13 @@ class HttpServer:
         await self._serving
 
 
+def _handing_over(gateways: Gateways) -> Callable[..., asyncio.Protocol]:
+    def protocol(**_of_uvicorn: object) -> asyncio.Protocol:
+        return GatewayConnection(gateways)
+
+    return protocol
+
+
 class _Uvicorn(uvicorn.Server):
     """A server that leaves signals to the process and says when it listens."""
 
@@ -107,6 +127,10 @@ class _TimedProtocol(H11Protocol):
         super().data_received(data)
         if _is_received(self.cycle):
             self._disarm()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        self._disarm()
+        super().handle_websocket_upgrade(event)
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -12,12 +13,23 @@ import grpc
 import grpc.aio
 
 from otelbridge.errors import ConfigError, escaped
+from otelbridge.transports.gateway.client import dialled
+from otelbridge.transports.grpc_caller import GrpcCaller
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
+    from otelbridge.transports.client import Caller
+
 _CONNECT_LIMIT_S = 5.0
+# By what is spoken, and whether TLS is used.
+_SCHEMES = {
+    (False, False): "grpc",
+    (False, True): "grpcs",
+    (True, False): "ws",
+    (True, True): "wss",
+}
 _OPTIONS = (
     # A bridge is a neighbour; a proxy from the environment is for the world outside.
     ("grpc.enable_http_proxy", 0),
@@ -33,41 +45,68 @@ class Target:
         address: ``HOST:PORT``.
         secure: Whether TLS is used.
         ca: PEM file of the authorities to trust; the system's by default.
+        is_gateway: Whether it is called as a stock gateway does, over a
+            WebSocket, not over gRPC.
     """
 
     address: str
     secure: bool = False
     ca: Path | None = None
+    is_gateway: bool = False
+
+    @property
+    def url(self) -> str:
+        """Return it as a person writes it."""
+        return f"{_SCHEMES[self.is_gateway, self.secure]}://{self.address}"
 
     @classmethod
     def parse(cls, url: str, *, ca: Path | None = None) -> Target:
         """Return the target that a URL names.
 
         Raises:
-            ValueError: If it is not ``grpc://HOST:PORT`` or ``grpcs://HOST:PORT``.
+            ValueError: If it is not ``grpc://HOST:PORT``, ``ws://HOST:PORT``, or
+                one of them with TLS: ``grpcs``, ``wss``.
         """
         try:
             parts = urlsplit(url)
             port = parts.port
         except ValueError:
             parts, port = urlsplit(""), None
-        if parts.scheme in {"ws", "wss"}:
-            raise ValueError(f"{parts.scheme}:// is not supported yet, use grpc://HOST:PORT")
+        found = [kind for kind, scheme in _SCHEMES.items() if scheme == parts.scheme]
         is_whole = parts.hostname and port and parts.path in {"", "/"} and "@" not in parts.netloc
-        if parts.scheme not in {"grpc", "grpcs"} or not is_whole:
-            raise ValueError(f'"{escaped(url)}" is not of the form grpc://HOST:PORT')
-        if ca is not None and parts.scheme == "grpc":
-            raise ValueError("a CA is for grpcs://HOST:PORT")
-        return cls(address=parts.netloc, secure=parts.scheme == "grpcs", ca=ca)
+        if not found or not is_whole:
+            raise ValueError(
+                f'"{escaped(url)}" is not of the form grpc://HOST:PORT or ws://HOST:PORT'
+            )
+        is_gateway, secure = found[0]
+        if ca is not None and not secure:
+            raise ValueError(f"a CA is for {parts.scheme}s://HOST:PORT")
+        return cls(address=parts.netloc, secure=secure, ca=ca, is_gateway=is_gateway)
 
 
 @asynccontextmanager
-async def connected(target: Target) -> AsyncIterator[grpc.aio.Channel]:
+async def connected(target: Target, *, key: str | None = None) -> AsyncIterator[Caller]:
     """Connect.
 
+    Args:
+        target: Where to.
+        key: A gateway key; None for none.
+
     Raises:
-        ConfigError: If no gRPC server answers there within 5 s.
+        ConfigError: If no bridge answers there within 5 s, or it does not take
+            the key.
     """
+    if target.is_gateway:
+        context = _ssl_context(target.ca) if target.secure else None
+        async with dialled(target.url, key=key or "", context=context) as client:
+            yield client
+    else:
+        async with _grpc_channel(target) as channel:
+            yield GrpcCaller(channel, key=key)
+
+
+@asynccontextmanager
+async def _grpc_channel(target: Target) -> AsyncIterator[grpc.aio.Channel]:
     if target.secure:
         channel = grpc.aio.secure_channel(target.address, _credentials(target.ca), _OPTIONS)
     else:
@@ -77,12 +116,17 @@ async def connected(target: Target) -> AsyncIterator[grpc.aio.Channel]:
             async with asyncio.timeout(_CONNECT_LIMIT_S):
                 await channel.channel_ready()
         except TimeoutError:
-            scheme = "grpcs" if target.secure else "grpc"
             raise ConfigError(
-                "",
-                f"no bridge answers at {scheme}://{target.address} within {_CONNECT_LIMIT_S:g} s",
+                "", f"no bridge answers at {target.url} within {_CONNECT_LIMIT_S:g} s"
             ) from None
         yield channel
+
+
+def _ssl_context(ca: Path | None) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=ca)
+    except OSError as error:
+        raise ConfigError("--ca", f"{ca}: {error.strerror or 'not a PEM file'}") from None
 
 
 def _credentials(ca: Path | None) -> grpc.ChannelCredentials:

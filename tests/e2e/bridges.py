@@ -46,19 +46,23 @@ class Bridge:
     async def metrics(self) -> Counter[tuple[str, frozenset[tuple[str, str]]]]:
         """Return every sample of /metrics as a person's curl sees it."""
         async with httpx2.AsyncClient(trust_env=False) as client:
-            page = (await client.get(self.server.addresses["metrics"])).text
-        found: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
-        for line in page.splitlines():
-            if match := _SAMPLE.match(line):
-                labels = frozenset(_LABEL.findall(match[2] or ""))
-                found[match[1], labels] = float(match[3])  # type: ignore[assignment]  # counts
-        return found
+            return samples_of((await client.get(self.server.addresses["metrics"])).text)
 
     async def total(self, name: str, **labels: str) -> float:
         """Return the sum of all samples of this name that have these labels."""
         samples = await self.metrics()
         wanted = set(labels.items())
         return sum(value for (n, found), value in samples.items() if n == name and wanted <= found)
+
+
+def samples_of(page: str) -> Counter[tuple[str, frozenset[tuple[str, str]]]]:
+    """Return every sample of a page of metrics: its value by name and labels."""
+    found: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
+    for line in page.splitlines():
+        if match := _SAMPLE.match(line):
+            labels = frozenset(_LABEL.findall(match[2] or ""))
+            found[match[1], labels] = float(match[3])  # type: ignore[assignment]  # counts
+    return found
 
 
 @asynccontextmanager

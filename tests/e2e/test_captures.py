@@ -49,6 +49,7 @@ from google.protobuf.json_format import MessageToDict
 
 from otelbridge.transports.capture import read_capture
 from otelbridge.transports.client import send_calls
+from otelbridge.transports.grpc_caller import GrpcCaller
 from tests.collector import Collector
 from tests.e2e.bridges import running
 
@@ -109,7 +110,7 @@ async def test_a_capture_gives_its_golden_telemetry_in_any_order(
             records = [call for call in calls if call.rpc.startswith("Recorder/")]
             await asyncio.gather(*(bridge.call(each.rpc, each.request) for each in records))
         else:
-            await send_calls(bridge.channel, calls, speed=None)
+            await send_calls(GrpcCaller(bridge.channel), calls, speed=None)
         await collector.wait_for(lambda c: chat_spans(c) == SUMS[name].interceptions)
         sums = Sums(**{field: int(await bridge.total(n)) for field, n in _COUNTERS.items()})
 

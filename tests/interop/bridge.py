@@ -69,13 +69,32 @@ class Destination:
 class Bridge:
     """A bridge in a folder of its own, on ports that it keeps over a restart."""
 
-    def __init__(self, folder: Path, *, destinations: Sequence[Destination], events: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        destinations: Sequence[Destination] = (),
+        events: str = "span",
+        store: str | None = None,
+        settings: str = "",
+    ) -> None:
+        """Start it.
+
+        Args:
+            folder: Where its files are.
+            destinations: Where it delivers to.
+            events: How it tells events.
+            store: Its store file; None for the one that `init` writes.
+            settings: More tables of its configuration.
+        """
         self.grpc_port, self.http_port = free_ports(2)
         self._folder = folder
         run_command("init", ".", folder=folder)
-        settings = _CONFIG.format(grpc_port=self.grpc_port, http_port=self.http_port, events=events)
+        if store is not None:
+            self.write_store(store)
+        config = _CONFIG.format(grpc_port=self.grpc_port, http_port=self.http_port, events=events)
         tables = [destination.to_toml() for destination in destinations]
-        (folder / "otelbridge.toml").write_text("".join([settings, *tables]))
+        (folder / "otelbridge.toml").write_text("".join([config, settings, *tables]))
         self._program = self._serve()
 
     def _serve(self) -> Program:
@@ -92,15 +111,51 @@ class Bridge:
         """Everything it has printed so far."""
         return self._program.output
 
+    @property
+    def url(self) -> str:
+        """Where a gateway connects to; ws is another name of http."""
+        return f"ws://127.0.0.1:{self.http_port}"
+
+    def write_store(self, text: str) -> None:
+        """Replace its store file, as an editor does."""
+        new = self._folder / "store.toml.new"
+        new.write_text(text)
+        new.chmod(0o600)
+        new.replace(self._folder / "store.toml")
+
+    def is_ready(self) -> bool:
+        """Return whether it takes calls."""
+        try:
+            fetch(f"http://127.0.0.1:{self.http_port}/readyz")
+        except AssertionError:
+            return False
+        return True
+
     def stop(self) -> int:
         """Stop it as a service manager would, and return its exit code."""
         return self._program.stop()
+
+    def terminate(self) -> None:
+        """Tell it to stop."""
+        self._program.terminate()
+
+    def wait(self) -> int:
+        """Return its exit code once it has stopped."""
+        return self._program.wait()
+
+    def kill(self) -> None:
+        """End it at once, as a lack of memory does."""
+        self._program.kill()
+
+    def start(self) -> None:
+        """Start it again in the same folder."""
+        self._program = self._serve()
 
     def restart(self) -> None:
         """Stop it and start it again in the same folder."""
         code = self.stop()
         assert code == 0, f"serve exited with {code}:\n{self.output}"
-        self._program = self._serve()
+        self.start()
 
     def send(self, records: Iterable[Record]) -> None:
         """Record one after the other, as a gateway would; all must be accepted."""

@@ -12,6 +12,7 @@ from tests.interop.collector import start_collector
 from tests.interop.jaeger import start_jaeger
 from tests.interop.programs import ROOT, find_peer
 from tests.interop.prometheus import start_prometheus
+from tests.interop.served import HeldTokens, start_served_bridge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,6 +52,38 @@ def captures() -> Path:
 def promtool() -> Path:
     """Return Prometheus' checker."""
     return peer("promtool")
+
+
+@pytest.fixture(scope="session")
+def gateway_peer() -> Path:
+    """Return the Go program that speaks as a stock gateway."""
+    return peer("gateway")
+
+
+@pytest.fixture(scope="module")
+def token_server() -> Iterator[HeldTokens]:
+    """Run an authorization server that answers when a test says so."""
+    started = HeldTokens()
+    yield started
+    started.close()
+
+
+@pytest.fixture
+def held_tokens(token_server: HeldTokens) -> Iterator[HeldTokens]:
+    """Return the authorization server; what a test has left waiting is answered after it."""
+    yield token_server
+    token_server.release()
+
+
+@pytest.fixture(scope="module")
+def served_bridge(
+    token_server: HeldTokens, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Bridge]:
+    """Run a bridge with something of everything in its store, for gateways."""
+    bridge = start_served_bridge(tmp_path_factory.mktemp("served"), token_server.url)
+    yield bridge
+    code = bridge.stop()
+    assert code == 0, f"serve exited with {code}:\n{bridge.output}"
 
 
 @pytest.fixture(scope="module")

@@ -117,7 +117,15 @@ class Program:
 
     def stop(self, *, patience_s: float = 15.0) -> int:
         """Terminate it as a service manager would, and return its exit code."""
+        self.terminate()
+        return self.wait(patience_s=patience_s)
+
+    def terminate(self) -> None:
+        """Tell it to stop."""
         self._process.terminate()
+
+    def wait(self, *, patience_s: float = 15.0) -> int:
+        """Return its exit code once it has stopped; kill it if it does not."""
         try:
             return self._process.wait(patience_s)
         except subprocess.TimeoutExpired:

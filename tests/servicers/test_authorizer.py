@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 
+from otelbridge.domain.access import REFUSED
 from otelbridge.domain.ledger import Changes, UsageKey, UsageTotals
 from otelbridge.domain.spending import Spending
 from otelbridge.errors import (
@@ -21,6 +22,7 @@ from otelbridge.servicers.methods import Call
 from tests.store.files import ALICE, ALICE_KEY, BOB, KEYS, PEOPLE, open_store, sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 S = 1_000_000_000
@@ -37,11 +39,13 @@ def authorizer(
     *,
     text: str = PEOPLE + KEYS,
     now_ns: int = NOW_NS,
+    clock_ns: Callable[[], int] | None = None,
     changes: Changes | None = None,
 ) -> AuthorizerServicer:
     store = open_store(directory, text)
     changes = Changes() if changes is None else changes
-    return AuthorizerServicer(store, spending(), clock_ns=lambda: now_ns, count=changes.count)
+    clock_ns = clock_ns or (lambda: now_ns)
+    return AuthorizerServicer(store, spending(), clock_ns=clock_ns, count=changes.count)
 
 
 def spending() -> Spending:
@@ -201,17 +205,124 @@ async def test_a_user_id_that_is_no_uuid_is_named_escaped_and_cut(
     assert str(caught.value) == text
 
 
+def from_peer(peer: str, gateway: str = "") -> Call:
+    return Call(raw=b"", gateway=gateway, trusted=bool(gateway), peer=lambda: peer)
+
+
+async def answer(servicer: AuthorizerServicer, call: Call, **fields: str) -> str:
+    """Return what a request is answered with: an owner's name, or an error's text."""
+    try:
+        response = await servicer.IsAuthorized(pb.IsAuthorizedRequest(**fields), call)
+    except CallError as error:
+        return f"{type(error).__name__}: {error}"
+    return response.username
+
+
+LIMITED = "LimitExceededError: too many wrong keys, at most 100 a second are answered"
+
+
+@pytest.mark.parametrize(
+    ("call", "fields", "text"),
+    [
+        (LOCAL, {"key": WRONG_KEY}, "invalid key"),
+        (LOCAL, {"key": UNKNOWN_KEY}, "unknown key"),
+        (LOCAL, {"key": "nonsense"}, "invalid key"),
+        (LOCAL, {}, "invalid key"),
+        (TRUSTED, {"key_id": "unknown123"}, "unknown key"),
+    ],
+)
+async def test_a_source_is_told_of_a_hundred_wrong_keys_a_second_and_right_ones_as_ever(
+    tmp_path: Path, call: Call, fields: dict[str, str], text: str
+) -> None:
+    clock_ns = [NOW_NS - 2 * S]
+    servicer = authorizer(tmp_path, clock_ns=lambda: clock_ns[0])
+
+    told = [await answer(servicer, call, **fields) for _ in range(300)]
+    assert told == [f"UnauthenticatedError: {text}"] * 100 + [LIMITED] * 200
+    assert [await answer(servicer, call, key=ALICE_KEY) for _ in range(300)] == ["alice"] * 300
+
+    clock_ns[0] += S // 2
+    told = [await answer(servicer, call, **fields) for _ in range(60)]
+    assert told == [f"UnauthenticatedError: {text}"] * 50 + [LIMITED] * 10
+
+
+async def test_expired_keys_are_guesses_and_users_who_may_not_call_are_none(
+    tmp_path: Path,
+) -> None:
+    expired = authorizer(tmp_path, now_ns=EXPIRY_NS)
+    assert {await answer(expired, LOCAL, key=ALICE_KEY) for _ in range(101)} == {
+        "UnauthenticatedError: expired",
+        LIMITED,
+    }
+
+    suspended = authorizer(tmp_path, text=with_status("suspended"))
+    denied = {await answer(suspended, LOCAL, key=ALICE_KEY) for _ in range(300)}
+    assert denied == {"PermissionDeniedError: inactive user"}
+
+
+@pytest.mark.parametrize(
+    ("guesser", "others"),
+    [
+        # A gateway's users share its limit, wherever it calls from; so do a machine's processes.
+        (from_peer("ipv4:10.0.0.1:1", "eu-1"), {"ipv4:10.0.0.1:1": "", "ipv4:10.0.0.9:1": "us"}),
+        (from_peer("ipv4:10.0.0.1:1"), {"ipv4:10.0.0.2:1": "", "ipv4:10.0.0.1:2": "eu-1"}),
+        (from_peer("ipv6:%5B::1%5D:1"), {"ipv6:%5B::2%5D:1": "", "ipv4:127.0.0.1:1": ""}),
+        (from_peer("unix:"), {"ipv4:127.0.0.1:1": ""}),
+    ],
+)
+async def test_a_guesser_costs_no_other_source_an_answer(
+    tmp_path: Path, guesser: Call, others: dict[str, str]
+) -> None:
+    servicer = authorizer(tmp_path)
+    for _ in range(200):
+        await answer(servicer, guesser, key=WRONG_KEY)
+
+    same = guesser._replace(peer=lambda: f"{guesser.peer()}77")
+    assert await answer(servicer, same, key=WRONG_KEY) == LIMITED
+    for peer, gateway in others.items():
+        other = from_peer(peer, gateway)
+        told = await answer(servicer, other, key=WRONG_KEY)
+        assert told == "UnauthenticatedError: invalid key"
+
+
+async def test_who_may_not_name_keys_by_id_is_refused_and_limited_elsewhere(
+    tmp_path: Path,
+) -> None:
+    servicer = authorizer(tmp_path)
+
+    told = {await answer(servicer, LOCAL, key_id="aliceKey01") for _ in range(300)}
+
+    assert told == {f"RefusedCallError: {REFUSED}"}
+    assert (await answer(servicer, LOCAL, key=WRONG_KEY)).endswith("invalid key")
+
+
+async def test_the_log_names_a_guesser_once_a_minute_and_nothing_of_its_keys(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock_ns = [NOW_NS - 200 * S]
+    servicer = authorizer(tmp_path, clock_ns=lambda: clock_ns[0])
+
+    for _ in range(61):
+        for number in range(300):
+            await answer(servicer, from_peer(f"ipv4:10.0.0.{number % 2}:5"), key=WRONG_KEY)
+        clock_ns[0] += S
+
+    lines = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert lines == [("WARNING", "more than 100 wrong keys a second from 10.0.0.0")] * 2
+
+
 async def test_answers_are_counted_by_outcome(tmp_path: Path) -> None:
     changes = Changes()
     servicer = authorizer(tmp_path, text=with_status("suspended"), changes=changes)
 
-    for key in (WRONG_KEY, UNKNOWN_KEY, ALICE_KEY):
-        with pytest.raises(CallError):
-            await servicer.IsAuthorized(pb.IsAuthorizedRequest(key=key), LOCAL)
+    for key in (ALICE_KEY, WRONG_KEY, UNKNOWN_KEY):
+        for _ in range(60):
+            await answer(servicer, LOCAL, key=key)
 
     assert changes.counts == {
-        ("aibridge.authorizations", ("unauthenticated",)): 2,
-        ("aibridge.authorizations", ("permission_denied",)): 1,
+        ("aibridge.authorizations", ("permission_denied",)): 60,
+        ("aibridge.authorizations", ("unauthenticated",)): 100,
+        ("aibridge.authorizations", ("rate_limited",)): 20,
     }
 
 

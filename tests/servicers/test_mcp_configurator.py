@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otelbridge.domain.ledger import Changes
-from otelbridge.errors import InvalidRequestError
+from otelbridge.errors import InvalidRequestError, LimitExceededError
+from otelbridge.oauth.http import OAuthHttp
+from otelbridge.oauth.tokens import AccessTokens
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
 from otelbridge.servicers.methods import Call
@@ -48,7 +50,9 @@ def configurator(
 ) -> MCPConfiguratorServicer:
     store = open_store(directory, text)
     count = (Changes() if changes is None else changes).count
-    return MCPConfiguratorServicer(store, clock_ns=lambda: NOW_NS, count=count)
+    http = OAuthHttp(timeout_s=5)
+    tokens = AccessTokens(store.tokens, http, timeout_s=5, clock_ns=lambda: NOW_NS)
+    return MCPConfiguratorServicer(store, tokens, count=count)
 
 
 async def tokens(
@@ -194,6 +198,17 @@ async def test_a_user_id_that_is_no_uuid_is_named_escaped_and_cut(
         await tokens(configurator(tmp_path), "wiki", user_id=user_id)
 
     assert str(caught.value) == text
+
+
+async def test_so_many_ids_at_once_are_answered_and_no_more(tmp_path: Path) -> None:
+    servicer = configurator(tmp_path)
+
+    _, errors = await tokens(servicer, *(f"id{number}" for number in range(1000)))
+    with pytest.raises(LimitExceededError) as caught:
+        await tokens(servicer, *["wiki"] * 1001)
+
+    assert len(errors) == 1000
+    assert str(caught.value) == "mcp_server_config_ids: 1001 ids, at most 1000 are accepted"
 
 
 async def test_token_requests_are_counted_by_outcome(tmp_path: Path) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from otelbridge.domain.interception import Thread
-from otelbridge.domain.ledger import Distribution, UsageKey, UsageTotals
+from otelbridge.domain.ledger import Changes, Distribution, UsageKey, UsageTotals
+from otelbridge.domain.ports import Cost
+from otelbridge.domain.usage import Usage
+from otelbridge.telemetry.accounts import Accounts
+from otelbridge.telemetry.booking import Booker
 from otelbridge.telemetry.ids import chat_span_id
 from otelbridge.telemetry.instruments import INSTRUMENTS
+from otelbridge.telemetry.labels import Labels
+from otelbridge.telemetry.providers import ProviderNames
+from otelbridge.telemetry.valuation import Valued
 from tests.telemetry.records import (
     ASKED,
     BEGIN_NS,
@@ -211,9 +221,70 @@ def test_cost_is_booked_by_component_in_billionths_of_a_dollar() -> None:
     assert not told.series("aibridge.cost.unpriced")
 
 
+def booked(cost: Cost | None) -> Changes:
+    """Return what a token record of this cost adds to the ledger."""
+    changes = Changes()
+    account = Accounts(ProviderNames()).of(STARTED)
+    Booker([], Labels()).record(USED, account, Valued(Usage(), cost), changes)
+    return changes
+
+
+def cost_of(usd: Decimal, *others: Decimal) -> Cost:
+    """Return a cost of these components, the rest is free."""
+    parts = ("input", "output", "cache_read", "cache_write", "web_search")
+    found = dict(zip(parts, (usd, *others, *[Decimal(0)] * 5), strict=False))
+    return Cost(**found, price_id="", price_version="")
+
+
+@pytest.mark.parametrize(
+    ("usd", "nanos"),
+    [
+        ("0.0000000005", 0),  # a half goes to the even neighbour
+        ("0.0000000015", 2),
+        ("0.0000000025", 2),
+        ("0.00000000250001", 3),
+        ("0.0000000024999", 2),
+        ("123456.789", 100_000 * 10**9),
+        ("99999.999999999", 99_999_999_999_999),
+    ],
+)
+def test_a_component_is_rounded_to_a_billionth_and_bounded(usd: str, nanos: int) -> None:
+    changes = booked(cost_of(Decimal(usd)))
+
+    assert changes.counts.get(("aibridge.cost", (*AGENT, "input", "")), 0) == nanos
+    assert [totals.cost_nanos for totals in changes.usage.values()] == [nanos]
+
+
+amounts = st.decimals(0, 1000, places=15)
+
+
+@given(st.lists(st.tuples(amounts, amounts), min_size=1, max_size=10))
+def test_what_is_booked_adds_up_exactly_and_is_off_by_half_a_billionth_a_component(
+    costs: list[tuple[Decimal, Decimal]],
+) -> None:
+    ledger = Changes()
+    for parts in costs:
+        ledger.merge(booked(cost_of(*parts)))
+
+    (totals,) = ledger.usage.values()
+    exact = sum((sum(parts, Decimal(0)) for parts in costs), Decimal(0))
+    told = sum(n for (name, _), n in ledger.counts.items() if name == "aibridge.cost")
+    assert told == totals.cost_nanos
+    assert abs(totals.cost_nanos - exact * 10**9) <= len(costs)
+
+
+def test_a_model_that_costs_nothing_is_priced() -> None:
+    free, unknown = (next(iter(booked(c).usage.values())) for c in (cost_of(Decimal(0)), None))
+
+    assert (free.unpriced, free.cost_nanos) == (0, 0)
+    assert (unknown.unpriced, unknown.cost_nanos) == (1, 0)
+
+
 def test_what_has_no_price_is_counted_with_its_model() -> None:
     told = tell([changed(STARTED, model="mystery"), USED, USED_MORE, ENDED])
 
+    (totals,) = told.changes.usage.values()
+    assert (totals.unpriced, totals.cost_nanos) == (2, 0)
     assert told.series("aibridge.cost.unpriced") == {("anthropic", "mystery", "Claude Code"): 2}
     assert not told.series("aibridge.cost")
 

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from otelbridge.domain.usage import Usage, usage_of
 from otelbridge.telemetry.cost import GenaiPricer, sum_of, total_of
 from otelbridge.telemetry.providers import ProviderNames
+from otelbridge.telemetry.rates import Rates
 from tests.telemetry.records import BEGIN_NS, STARTED, USED, changed
 
 if TYPE_CHECKING:
@@ -169,6 +170,18 @@ def test_a_record_is_priced_at_its_own_time() -> None:
     assert [components(cost)[0] for cost in costs] == [Decimal("0.135"), Decimal("0.27")]
 
 
+@pytest.mark.parametrize(
+    ("at", "dollars"),
+    [("2025-06-09T23:59:59.999", 10), ("2025-06-10T00:00:00", 2), ("2026-11-22T12:00:00", 2)],
+)
+def test_a_price_that_changed_holds_from_its_day_on_utc(at: str, dollars: int) -> None:
+    at_ns = int(datetime.fromisoformat(at).replace(tzinfo=UTC).timestamp() * 1000) * 10**6
+
+    cost = price("openai", "o3", Usage(input_tokens=1_000_000), at_ns)
+
+    assert components(cost)[0] == dollars
+
+
 def test_the_price_is_named_with_its_tables_version() -> None:
     cost = price("bedrock", "us.anthropic.claude-sonnet-4-5-20250929-v1:0", Usage())
 
@@ -190,6 +203,50 @@ def test_the_price_is_named_with_its_tables_version() -> None:
 )
 def test_an_unknown_model_or_provider_has_no_price(provider: str, model: str) -> None:
     assert price(provider, model, Usage(input_tokens=1)) is None
+
+
+def test_a_model_that_costs_nothing_has_a_price() -> None:
+    free = Rates.of({"input_mtok": Decimal(0), "output_mtok": Decimal(0)})
+    pricer = GenaiPricer(ProviderNames(), {("acme", "gratis"): free})
+    start = changed(STARTED, provider="acme", model="gratis")
+
+    cost = pricer.price(USED, Usage(input_tokens=10**9, output_tokens=10**9), start)
+
+    assert components(cost) == [0] * 5
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged."""
+    return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+
+
+def test_a_model_without_a_price_is_named_in_the_log_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    pricer = GenaiPricer(ProviderNames())
+
+    for model in ("mystery", "claude-sonnet-4-5", "mystery\n", "mystery"):
+        for _ in range(3):
+            pricer.price(USED, Usage(input_tokens=1), changed(STARTED, model=model))
+
+    assert warnings(caplog) == [
+        f'no price is known for model "{model}" of anthropic: what it costs is in no sum and no'
+        " budget ([prices] overrides can give it one)"
+        for model in ("mystery", "mystery\\x0a")
+    ]
+
+
+def test_invented_models_do_not_fill_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    pricer = GenaiPricer(ProviderNames())
+
+    for number in range(1000):
+        start = changed(STARTED, model=f"invented{number}" + "x" * 100_000)
+        pricer.price(USED, Usage(input_tokens=1), start)
+
+    lines = warnings(caplog)
+    assert len(lines) == 101
+    assert lines[-1] == "no price is known for yet more models: they are named no longer"
+    assert max(map(len, lines)) < 300
 
 
 def test_a_model_that_is_not_priced_by_the_token_has_no_price() -> None:

@@ -75,11 +75,15 @@ def test_what_is_observed_is_not_in_the_ledger() -> None:
     observed = {name for name, each in INSTRUMENTS.items() if not each.durable}
 
     assert observed == {
+        "aibridge.budget.limit",
+        "aibridge.budget.spent",
+        "aibridge.budget.utilization",
         "aibridge.interceptions.active",
         "otelbridge.delivery.lag",
         "otelbridge.journal.bytes",
         "otelbridge.journal.oldest_age",
         "otelbridge.journal.records",
+        "otelbridge.store.age",
     }
 
 

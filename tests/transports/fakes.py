@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 from google.protobuf.message_factory import GetMessageClass
 
+from otelbridge.domain.ledger import Changes
 from otelbridge.servicers.methods import Call, Method, descriptors, parsing, path_of
 from otelbridge.transports.access import Door
 from otelbridge.transports.grpc_server import GrpcServer
@@ -78,7 +80,13 @@ def server(
 ) -> GrpcServer:
     """Return a server on a free loopback port that knows one gateway, `eu`."""
     certified = certificates is not None and certificates.verifies_clients
-    door = Door({RIGHT_KEY: "eu"}.get, is_open=is_open, certified=certified)
+    door = Door(
+        {RIGHT_KEY: "eu"}.get,
+        clock_ns=time.monotonic_ns,
+        count=Changes().count,
+        is_open=is_open,
+        certified=certified,
+    )
     return GrpcServer(
         table(handlers),
         address=address,

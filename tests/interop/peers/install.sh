@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Install the real peers of the interop tests into .peers/bin: one line a peer.
 #
-# otelcol and jaeger are built from the Go modules beside this file: their go.mod and go.sum pin
-# every version, so nothing here may resolve one anew (no @latest, no go mod tidy).
+# gateway, otelcol and jaeger are built from the Go modules beside this file: their go.mod and
+# go.sum pin every version, so nothing here may resolve one anew (no @latest, no go mod tidy).
 # prometheus and promtool are Debian's: installed as root, else unpacked without being root.
 # A peer whose tool is missing is skipped with its reason; a build that fails is an error.
 set -euo pipefail
@@ -86,5 +86,6 @@ install_prometheus() {
 
 mkdir -p "$bin"
 install_prometheus
+install_go_peer gateway . 1
 install_go_peer otelcol . 2
 install_go_peer jaeger github.com/jaegertracing/jaeger/cmd/jaeger 6

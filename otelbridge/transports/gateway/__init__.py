@@ -1,0 +1,1 @@
+"""The endpoint of stock gateways: DRPC over yamux over a WebSocket."""
