@@ -9,10 +9,12 @@ import pytest
 
 from tests.interop.bridge import Bridge
 from tests.interop.collector import start_collector
+from tests.interop.gateway import Gateway
 from tests.interop.jaeger import start_jaeger
 from tests.interop.programs import ROOT, find_peer
 from tests.interop.prometheus import start_prometheus
 from tests.interop.served import HeldTokens, start_served_bridge
+from tests.store.files import GATEWAY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +62,7 @@ def gateway_peer() -> Path:
     return peer("gateway")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def token_server() -> Iterator[HeldTokens]:
     """Run an authorization server that answers when a test says so."""
     started = HeldTokens()
@@ -75,7 +77,7 @@ def held_tokens(token_server: HeldTokens) -> Iterator[HeldTokens]:
     token_server.release()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def served_bridge(
     token_server: HeldTokens, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Bridge]:
@@ -84,6 +86,19 @@ def served_bridge(
     yield bridge
     code = bridge.stop()
     assert code == 0, f"serve exited with {code}:\n{bridge.output}"
+
+
+@pytest.fixture(scope="module")
+def gateway(
+    gateway_peer: Path, served_bridge: Bridge, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """Run a gateway that keeps one session over all tests of a module."""
+    folder = tmp_path_factory.mktemp("gateway")
+    with Gateway(gateway_peer, served_bridge.url, key=GATEWAY_KEY, folder=folder) as started:
+        started.await_event("connected")
+        yield started
+        assert [event["event"] for event in started.events] == ["connected"]
+        assert started.close() == 0
 
 
 @pytest.fixture(scope="module")

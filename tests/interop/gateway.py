@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TYPE_CHECKING, Any, Self
 
-import pytest
-
 from otelbridge.servicers.methods import request_classes
 from tests.interop.programs import environment
 
@@ -24,8 +22,8 @@ if TYPE_CHECKING:
 
 #: The exit code of a gateway that was refused for good.
 REFUSED = 3
-#: What awaits an endpoint that the bridge does not have yet.
-awaits_endpoint = pytest.mark.skip(reason="the bridge has no gateway endpoint yet")
+#: The one RPC that answers with a stream.
+WATCH = "/proto.ProviderConfigurator/WatchAIProviders"
 
 _METHODS = {kind: name for name, kind in request_classes().items()}
 

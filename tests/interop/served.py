@@ -7,10 +7,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
 from otelbridge.proto import aibridged_pb2 as pb
+from tests.e2e.bridges import samples_of
 from tests.interop.bridge import Bridge
 from tests.store.files import ALICE, ALICE_SECRET, GATEWAY, PEOPLE, sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 KEY_ID = "aliceKey02"
@@ -57,6 +59,8 @@ client_id = "bridge"
 client_secret = "secret"
 token_url = "{url}/{server}"
 """
+#: What counts records.
+RECEIVED = "otelbridge_records_received_total"
 ANOTHER_PROVIDER = '[[provider]]\nname = "another"\ntype = "openai"\n'
 # It is expired at once, so that the next call asks again.
 _TOKEN = b'{"access_token": "held-token", "token_type": "Bearer", "expires_in": 1}'
@@ -150,3 +154,15 @@ def held_answer(*servers: str) -> bytes:
     """Return the answer to such a request for held tokens."""
     tokens = dict.fromkeys(servers, HELD_TOKEN)
     return pb.GetMCPServerAccessTokensBatchResponse(access_tokens=tokens).SerializeToString()
+
+
+def total(bridge: Bridge, name: str, **labels: str) -> float:
+    """Return the sum of a counter's series that have these labels."""
+    samples = samples_of(bridge.metrics_page()).items()
+    wanted = labels.items()
+    return sum(value for (found, having), value in samples if found == name and wanted <= having)
+
+
+def check_more(count: Callable[[], float], before: float) -> None:
+    """Check that a count has risen: of calls, it is told once a second."""
+    assert count() > before

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otelbridge.proto import aibridged_pb2 as pb
-from tests.interop.gateway import REFUSED, Gateway, GoProgram, line_of
+from tests.interop.gateway import REFUSED, WATCH, Gateway, GoProgram, line_of
 from tests.interop.programs import free_ports
 
 if TYPE_CHECKING:
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.interop
 KEY = "k" * 43
 ECHO, FAIL, WAIT = "/test/Echo", "/test/Fail", "/test/Wait"
 MAX_BYTES = 4 * 1024 * 1024
-WATCH = "/proto.ProviderConfigurator/WatchAIProviders"
 
 
 def base64(message: bytes) -> str:

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 S = 1_000_000_000
-EXPIRY_NS = 1_798_761_600 * S  # 2027-01-01T00:00:00Z, when Alice's key ends
-NOW_NS = EXPIRY_NS - 1  # on Thursday, 2026-12-31
+EXPIRY_NS = 4_070_908_800 * S  # 2099-01-01T00:00:00Z, when Alice's key ends
+NOW_NS = 1_798_761_600 * S - 1  # on Thursday, 2026-12-31
 LOCAL = Call(raw=b"")
 TRUSTED = Call(raw=b"", gateway="eu-1", trusted=True)
 UNKNOWN_KEY = f"unknown123-{'S' * 22}"

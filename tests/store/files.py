@@ -43,7 +43,7 @@ KEYS = f"""
 id = "aliceKey01"
 user = "alice"
 secret_sha256 = "{sha256(ALICE_SECRET)}"
-expires_at = 2027-01-01T00:00:00Z
+expires_at = 2099-01-01T00:00:00Z
 """
 OAUTH2 = """
 [[mcp_server]]

@@ -36,7 +36,7 @@ from tests.store.files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXPIRY_NS = 1_798_761_600_000_000_000  # date -d 2027-01-01T00:00:00Z +%s
+EXPIRY_NS = 4_070_908_800_000_000_000  # date -d 2099-01-01T00:00:00Z +%s
 
 
 def test_the_key_that_was_hashed_is_accepted_until_it_expires(tmp_path: Path) -> None:

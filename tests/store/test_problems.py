@@ -76,9 +76,9 @@ CASES = {
     PEOPLE + KEYS.replace(sha256("S" * 22), sha256("")): "key[0].secret_sha256: "
     "this is the hash of an empty text",
     PEOPLE + KEYS + KEYS: "key[1].id: the value is used already, by key[0]",
-    PEOPLE + KEYS.replace("00Z", "00"): 'key[0].expires_at: "2027-01-01 00:00:00" '
+    PEOPLE + KEYS.replace("00Z", "00"): 'key[0].expires_at: "2099-01-01 00:00:00" '
     "is not a TOML time with an offset, as 2027-01-01T00:00:00Z",
-    PEOPLE + KEYS.replace("2027-01-01T00:00:00Z", '"soon"'): 'key[0].expires_at: "soon" '
+    PEOPLE + KEYS.replace("2099-01-01T00:00:00Z", '"soon"'): 'key[0].expires_at: "soon" '
     "is not a TOML time with an offset, as 2027-01-01T00:00:00Z",
     # Gateways.
     GATEWAY + GATEWAY.replace("eu-1", "eu-2"): "gateway[1].key_sha256: the value is used already, "

@@ -65,6 +65,11 @@ class PacketReader:
         self._kind = self._frames = self._missing = 0
         self._is_control = self._is_last = False
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes of an unfinished packet are held."""
+        return len(self._header) + (len(self._body) if self._body is not None else 0)
+
     def packets(self, data: bytes) -> Iterator[Packet]:
         """Read what came and yield the packets that it completes.
 
@@ -84,6 +89,7 @@ class PacketReader:
         while end - at >= _SHORTEST_HEADER:
             first, stream, message, size = data[at : at + _SHORTEST_HEADER]
             start = at + _SHORTEST_HEADER
+            # Numbers of one byte, but for the size of most messages, which takes two.
             if stream | message | size < _CONTINUED:
                 pass
             elif stream | message < _CONTINUED and at + 4 < end and data[at + 4] < _CONTINUED:

@@ -48,6 +48,11 @@ class Transport(ABC, Generic[EventT]):
         """Whether nothing more can come; `TransportEnded` is, or was, among the events."""
         return self._is_ended
 
+    @property
+    def held_bytes(self) -> int:
+        """How many bytes are held of a packet that is not complete: at most the limit's."""
+        return self._packets.held_bytes
+
     def receive_data(self, data: bytes) -> None:
         """Take what was read, cut anywhere. After the end it is ignored.
 

@@ -74,7 +74,8 @@ class Streams:
         output = self._output
         if output.size + self.waiting + size > self._limits.max_queued_bytes:
             raise self._queue_full(size)
-        if stream.waiting or size > stream.send_window or size > MAX_MESSAGE_BYTES:
+        # While anything waits the window is 0: nothing overtakes it.
+        if size > stream.send_window or size > MAX_MESSAGE_BYTES:
             stream.enqueue(data)
             self.waiting += size
             self.send_waiting(stream_id, stream)
