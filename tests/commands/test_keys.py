@@ -103,10 +103,10 @@ def test_a_revoked_key_is_unknown_and_all_else_stays(tmp_path: Path) -> None:
 
 
 def test_keys_are_listed_without_their_hashes(tmp_path: Path) -> None:
-    old = KEYS.replace("aliceKey01", "aliceKey00").replace("2027", "2001")
+    old = KEYS.replace("aliceKey01", "aliceKey00").replace("2099", "2001")
     bobs = KEYS.replace("aliceKey01", "bobsKey001").replace('"alice"', '"bob"')
     forever = re.sub("expires_at.*\n", "", KEYS.replace("aliceKey01", "aliceKey02"))
-    bridge = Bridge(tmp_path, PEOPLE + KEYS.replace("2027", "2098") + old + bobs + forever)
+    bridge = Bridge(tmp_path, PEOPLE + KEYS.replace("2099", "2098") + old + bobs + forever)
     bridge.run("users", "suspend", "bob")
 
     done = bridge.run("keys", "list")
@@ -115,7 +115,7 @@ def test_keys_are_listed_without_their_hashes(tmp_path: Path) -> None:
         "id          user   status     expires at",
         "aliceKey01  alice  active     2098-01-01T00:00:00Z",
         "aliceKey00  alice  expired    2001-01-01T00:00:00Z",
-        "bobsKey001  bob    suspended  2027-01-01T00:00:00Z",
+        "bobsKey001  bob    suspended  2099-01-01T00:00:00Z",
         "aliceKey02  alice  active     -",
     ]
 
@@ -123,7 +123,7 @@ def test_keys_are_listed_without_their_hashes(tmp_path: Path) -> None:
 def test_keys_are_listed_for_programs(tmp_path: Path) -> None:
     text = PEOPLE + re.sub("expires_at.*\n", "", KEYS)
     text += KEYS.replace("aliceKey01", "aliceKey02").replace(
-        "2027-01-01T00:00:00", "2098-01-01T00:00:00.25"
+        "2099-01-01T00:00:00", "2098-01-01T00:00:00.25"
     )
 
     done = Bridge(tmp_path, text).run("keys", "list", "--json")
