@@ -29,6 +29,8 @@ __all__ = ["Answer", "OAuthHttp", "check_url"]
 _MAX_ANSWER = 1024 * 1024  # tokens and metadata take some KiB
 #: Loggers that write a line, with the URL or headers, for each request.
 _TALKATIVE = ("httpx2", "httpcore2")
+#: What the library tells when it has a connection (httpcore, "trace" extension).
+_REQUEST_BEGINS = "http11.send_request_headers.started"
 #: Parameters that may stand in an error; every other one is taken for a secret.
 _PLAIN = frozenset(
     {"client_id", "grant_type", "redirect_uri", "resource", "response_type", "scope"}
@@ -135,14 +137,20 @@ class OAuthHttp:
         self, request: httpx2.Request, sent: tuple[Secret, ...], timeout_s: float
     ) -> Answer:
         url = str(request.url.copy_with(query=None, fragment=None))
-        # The library does not close a connection that is cancelled while TLS
-        # begins: reaching a host and TLS have half of the time each, of their own.
+        until_s = asyncio.get_running_loop().time() + timeout_s
+        # The library leaks a connection that is cancelled while TLS begins.
+        # So that has limits of the library's own; ours begins with the request.
         connect_s = timeout_s / 2
-        timeout = httpx2.Timeout(None, connect=connect_s)
-        request.extensions["timeout"] = timeout.as_dict()
+        request.extensions["timeout"] = httpx2.Timeout(timeout_s, connect=connect_s).as_dict()
         try:
-            # It has a limit for each read only: a server could drip for ever.
-            async with asyncio.timeout(timeout_s):
+            # The library's limit is for each read: a server could drip for ever.
+            async with asyncio.timeout(None) as limit:
+
+                async def trace(event: str, _: object) -> None:
+                    if event == _REQUEST_BEGINS:
+                        limit.reschedule(until_s)
+
+                request.extensions["trace"] = trace
                 response = await self._client.send(request, stream=True)
                 try:
                     return await _read(response, url, sent)
@@ -150,7 +158,7 @@ class OAuthHttp:
                     await response.aclose()
         except httpx2.ConnectTimeout:
             raise OAuthError(f"{url}: no connection within {connect_s:g} s") from None
-        except TimeoutError:
+        except (TimeoutError, httpx2.TimeoutException):
             raise OAuthError(f"{url}: timed out after {timeout_s:g} s") from None
         except (httpx2.RequestError, OSError, ValueError) as error:
             reason = safe_words(str(error), sent) or type(error).__name__

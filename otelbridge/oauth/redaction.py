@@ -14,10 +14,16 @@ if TYPE_CHECKING:
     from otelbridge.domain.access import Secret
 
 _LIMIT = 200  # a server's sentence
+_LOOKED_AT = 2000  # of a megabyte of words; to look for tokens takes quadratic time
 _HIDDEN = "…"
-# Tokens, codes and keys: 16 or more characters of base64, base64url or hex
-# (RFC 6750, section 2.1) with a digit among them. Prose has no such words.
-_OPAQUE = re.compile(r"(?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{16,}")
+# Tokens, codes and keys (RFC 6750, section 2.1): 16 or more characters with a
+# digit among them, or 24 without a dot or slash. Prose has no such words, and
+# names of errors have one case, as unsupported_response_type.
+_OPAQUE = re.compile(
+    r"(?=[A-Za-z_.~+/=-]*[0-9])[A-Za-z0-9_.~+/=-]{16,}"
+    r"|(?!(?:[a-z_]+|[A-Z_]+)(?![A-Za-z0-9_~+=-]))[A-Za-z0-9_~+=-]{24,}"
+)
+_TAIL = re.compile(r"[A-Za-z0-9_.~+/=-]*\Z")
 _SHORTEST = 4  # to cut out less would make holes in prose and hide nothing
 
 
@@ -33,4 +39,6 @@ def safe_words(text: str, secrets: Iterable[Secret] = ()) -> str:
     for form in sorted(forms, key=len, reverse=True):
         if len(form) >= _SHORTEST:
             text = text.replace(form, _HIDDEN)
+    if len(text) > _LOOKED_AT:
+        text = _TAIL.sub("", text[:_LOOKED_AT])  # a token that was cut may look like a word
     return escaped(_OPAQUE.sub(_HIDDEN, text), _LIMIT)

@@ -11,7 +11,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from http import HTTPStatus
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -123,6 +125,13 @@ class Refresher:
             lambda: asyncio.Semaphore(_AT_A_TIME)
         )
         self._backoff = Backoff()
+        # A process that hangs with the file's lock blocks this thread, not the
+        # ones in which files are read.
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="tokens")
+
+    def close(self) -> None:
+        """End the thread that writes, without waiting for it."""
+        self._writer.shutdown(wait=False)
 
     async def fresh(self, wanted: Wanted) -> Secret | NoAccess:
         """Return a new access token, or why there will be none.
@@ -169,9 +178,10 @@ class Refresher:
 
     async def _begin(self, wanted: Wanted) -> _Begun:
         """Look at the link once more; if it must be refreshed, that this began is on disk."""
-        owner, now_ns, is_retry = (wanted.server.id, wanted.owner), self._clock_ns(), False
+        now_ns, is_retry = self._clock_ns(), False
         if wanted.is_for_all:  # no refresh token can be used up
-            link = (await asyncio.to_thread(self._file.read)).get(owner)
+            links = await asyncio.to_thread(self._file.read)
+            link = links.get((wanted.server.id, wanted.owner))
             return _Begun(link, wanted.standing(link, now_ns), is_retry)
 
         def begun(link: Link | None) -> Link | None:
@@ -181,7 +191,7 @@ class Refresher:
             is_retry = link.refresh_began_ns is not None
             return link if is_retry else replace(link, refresh_began_ns=now_ns)
 
-        link = await asyncio.to_thread(self._file.update, *owner, begun)
+        link = await self._update(wanted, begun)
         return _Begun(link, wanted.standing(link, now_ns), is_retry)
 
     async def _request(self, wanted: Wanted, metadata: Metadata, link: Link | None) -> Link:
@@ -207,9 +217,8 @@ class Refresher:
         delay_s = 0.0
         while True:
             try:
-                return await asyncio.to_thread(
-                    self._file.update, wanted.server.id, wanted.owner, change
-                )
+                # Who cuts this off still has written what waits in the thread's queue.
+                return await asyncio.shield(self._update(wanted, change))
             except StoreError as error:
                 if not delay_s:
                     logger.error(
@@ -255,7 +264,13 @@ class Refresher:
                 return link
             return replace(link, refresh_began_ns=None, broken=broken or link.broken)
 
-        await asyncio.to_thread(self._file.update, wanted.server.id, wanted.owner, change)
+        await self._update(wanted, change)
+
+    def _update(
+        self, wanted: Wanted, change: Callable[[Link | None], Link | None]
+    ) -> asyncio.Future[Link | None]:
+        update = partial(self._file.update, wanted.server.id, wanted.owner, change)
+        return asyncio.get_running_loop().run_in_executor(self._writer, update)
 
     def _pause(self, wanted: Wanted, error: OAuthError) -> None:
         endpoint, own = wanted.pauses()

@@ -115,6 +115,7 @@ class AccessTokens:
             await asyncio.gather(*cut, return_exceptions=True)
             if cut:
                 logger.warning("%d refreshes of MCP tokens were cut", len(cut))
+        self._refresher.close()
         await self._http.close()
 
     async def _of_link(self, server: McpServer, auth: OAuth2Auth, owner: UUID) -> Answer:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.access import Secret
     from otelbridge.oauth.http import Answer, OAuthHttp
 
-_SHORTEST_S = 0.001
+_SHORTEST_S = 0.05  # TLS with a server far away; in less there is no use to try
 #: How servers say that none of the allowed requests is left.
 _REMAINING = ("x-ratelimit-remaining", "ratelimit-remaining", "x-rate-limit-remaining")
 
@@ -46,8 +46,10 @@ async def is_valid(
             await gate.acquire()
     except TimeoutError:
         return True
+    left_s = until_s - clock()
     try:
-        left_s = max(until_s - clock(), _SHORTEST_S)
+        if left_s < _SHORTEST_S:
+            return True
         answer = await http.get(url, bearer=token, timeout_s=left_s)
     except OAuthError:
         return True

@@ -15,10 +15,12 @@ from uuid import UUID
 from google.protobuf.message import DecodeError
 
 from otelbridge.domain.records import (
+    NO_PRINTS,
     Identity,
     InterceptionEnded,
     InterceptionStarted,
     ModelThought,
+    Prints,
     PromptUsed,
     Record,
     RecordKind,
@@ -27,18 +29,13 @@ from otelbridge.domain.records import (
 )
 from otelbridge.errors import InvalidRequestError, escaped
 from otelbridge.proto import aibridged_pb2 as pb
-from otelbridge.recording import Received
 from otelbridge.servicers.metadata import canonicalise, plain_metadata
-from otelbridge.telemetry.semconv import OTHER
-from otelbridge.telemetry.servers import tool_error_type
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from google.protobuf.message import Message
     from google.protobuf.timestamp_pb2 import Timestamp
-
-    from otelbridge.recording import Submission
 
 _IDENTITY_BYTES = 16
 _NS = 1_000_000_000
@@ -60,11 +57,6 @@ _REQUESTS: Mapping[RecordKind, type[Message]] = {
     RecordKind.TOOL: pb.RecordToolUsageRequest,
     RecordKind.END: pb.RecordInterceptionEndedRequest,
 }
-_CONTENT_FIELDS: Mapping[RecordKind, str] = {
-    RecordKind.PROMPT: "prompt",
-    RecordKind.TOOL: "input",
-    RecordKind.THOUGHT: "content",
-}
 
 
 class Receipt(NamedTuple):
@@ -74,12 +66,14 @@ class Receipt(NamedTuple):
         received_at_ns: When it arrived, by the bridge's clock.
         identity: See `identity_of`.
         length: Length of its content in Unicode code points; None if it has
-            none or the content is still in the request.
+            none or all of the content is still in the request.
+        prints: What else is known of its content.
     """
 
     received_at_ns: int
     identity: Identity
     length: int | None = None
+    prints: Prints = NO_PRINTS
 
 
 # An interception's id comes with each of its records, a user's with each interception.
@@ -121,28 +115,6 @@ def identity_of(kind: RecordKind, request: Any) -> Identity:
     return Identity(hashlib.sha256(_PREFIXES[kind] + canonical).digest()[:_IDENTITY_BYTES])
 
 
-def without_content(kind: RecordKind, request: Any) -> int | None:
-    """Remove the request's content; return its length, or None if its kind has none."""
-    name = _CONTENT_FIELDS.get(kind)
-    if name is None:
-        return None
-    length = len(getattr(request, name))
-    request.ClearField(name)
-    return length
-
-
-def without_words(kind: RecordKind, request: Any) -> bool:
-    """Leave of the words of a failure only its type; return whether there were any."""
-    if kind is RecordKind.END and request.error_message:
-        request.error_type = request.error_type or OTHER
-        request.ClearField("error_message")
-        return True
-    if kind is RecordKind.TOOL and request.invocation_error:
-        request.invocation_error = tool_error_type(request.invocation_error)
-        return True
-    return False
-
-
 def record_of(kind: RecordKind, request: Any, receipt: Receipt) -> Record:
     """Return the record that a request tells.
 
@@ -150,30 +122,6 @@ def record_of(kind: RecordKind, request: Any, receipt: Receipt) -> Record:
         InvalidRequestError: If an id is not a UUID, or a start has no API key id.
     """
     return _READERS[kind](request, receipt)
-
-
-def read_submission(submission: Submission, *, keep_content: bool) -> Received:
-    """Return the record that a request tells, and how it will be kept.
-
-    Args:
-        submission: The request.
-        keep_content: Whether any destination may receive content. If none may,
-            content is replaced by its length before it is stored, and the
-            words of a failure by its type.
-
-    Raises:
-        InvalidRequestError: See `parse_request` and `record_of`.
-    """
-    kind, raw, received_at_ns, _ = submission
-    request: Any = parse_request(kind, raw)
-    identity = identity_of(kind, request)
-    length, is_changed = None, False
-    if not keep_content:
-        length = without_content(kind, request)
-        is_changed = without_words(kind, request) or length is not None
-    payload = request.SerializeToString() if is_changed else raw
-    record = record_of(kind, request, Receipt(received_at_ns, identity, length))
-    return Received(record, payload, length)
 
 
 def parse_request(kind: RecordKind, raw: bytes) -> Message:
@@ -302,6 +250,7 @@ def _prompt(request: pb.RecordPromptUsageRequest, receipt: Receipt) -> PromptUse
         msg_id=request.msg_id,
         prompt=text,
         length=length,
+        prints=receipt.prints,
     )
 
 
@@ -320,6 +269,7 @@ def _tool(request: pb.RecordToolUsageRequest, receipt: Receipt) -> ToolUsed:
         tool=request.tool,
         input=text,
         length=length,
+        prints=receipt.prints,
         injected=request.injected,
         server_url=_optional(request, "server_url"),
         invocation_error=_optional(request, "invocation_error"),
@@ -341,11 +291,12 @@ def _thought(request: pb.RecordModelThoughtRequest, receipt: Receipt) -> ModelTh
         metadata=plain_metadata(request.metadata),
         content=text,
         length=length,
+        prints=receipt.prints,
     )
 
 
 def _content(text: str, receipt: Receipt) -> tuple[str | None, int]:
-    return (text, len(text)) if receipt.length is None else (None, receipt.length)
+    return (text, len(text)) if receipt.length is None else (text or None, receipt.length)
 
 
 def _optional(request: Any, name: str) -> Any:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbridge.domain.access import Secret
@@ -98,6 +98,7 @@ ANY_JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     data=st.dictionaries(
         st.sampled_from(["access_token", "refresh_token", "expires_in", "scope", "error"]), ANY_JSON

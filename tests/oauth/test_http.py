@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import json
 import logging
 import re
@@ -11,7 +13,7 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbridge.domain.access import Secret
@@ -21,6 +23,7 @@ from otelbridge.oauth.redaction import safe_words
 from tests.oauth.authorization_server import AuthorizationServer, Reply
 
 if TYPE_CHECKING:
+    from asyncio import StreamReader, StreamWriter
     from collections.abc import AsyncIterator
 
     from tests.oauth.authorization_server import Authority
@@ -161,6 +164,45 @@ async def test_a_whole_exchange_has_one_time_limit(
     assert str(caught.value) == f"{authorization.url('/token')}: timed out after 0.1 s"
 
 
+async def test_a_server_that_drips_for_ever_has_the_same_limit(
+    authority: Authority,
+) -> None:
+    async def drip(_: StreamReader, writer: StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            writer.write(b"HTTP/1.1 200 OK\r\n")
+            while not writer.is_closing():
+                writer.write(b"x: y\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.01)
+        writer.close()
+
+    async with (
+        await asyncio.start_server(drip, "127.0.0.1", 0, ssl=authority.server) as server,
+        OAuthHttp(timeout_s=0.2, context=authority.client) as http,
+    ):
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(OAuthError, match=r"timed out after 0\.2 s"):
+            await http.get(url)
+
+
+async def test_a_server_that_never_begins_tls_is_given_up(authority: Authority) -> None:
+    closed = asyncio.Event()
+
+    async def silent(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+        closed.set()
+
+    async with (
+        await asyncio.start_server(silent, "127.0.0.1", 0) as server,
+        OAuthHttp(timeout_s=0.2, context=authority.client) as http,
+    ):
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        with pytest.raises(OAuthError, match=r"no connection within 0\.1 s"):
+            await http.get(url)
+        await asyncio.wait_for(closed.wait(), 10)  # and the connection is closed
+
+
 async def test_the_environment_names_no_proxy_and_no_password(
     authority: Authority,
     authorization: AuthorizationServer,
@@ -252,6 +294,7 @@ def test_an_error_has_at_most_400_characters_and_no_part_of_a_url_that_may_be_se
     assert len(str(answer({"error": "a " * 999}, status=400).error())) <= 400
 
 
+@settings(deadline=None)
 @given(
     text=st.text(),
     secret=st.text(st.sampled_from("abcdefghijklmnopqrstuvwxyz0123456789-_."), min_size=8),
@@ -262,6 +305,37 @@ def test_no_words_hold_a_secret_that_was_sent(text: str, secret: str) -> None:
     assert secret not in words
     assert len(words) <= 200
     assert words.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (f"try {'a' * 15}1, or not", "try …, or not"),
+        ("try Zm9vYmFy/YmF6cXV4==!", "try …!"),
+        (f"try {'xY' * 12}", "try …"),
+        ("try eyJhbGciOi.x", "try eyJhbGciOi.x"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] it", "[SSL: CERTIFICATE_VERIFY_FAILED] it"),
+        ("unsupported_response_type", "unsupported_response_type"),
+    ],
+)
+def test_what_looks_like_a_token_is_hidden(words: str, shown: str) -> None:
+    assert safe_words(words) == shown
+
+
+@pytest.mark.parametrize("text", ["x" * 1_000_000, "x/" * 500_000, "https://a" * 100_000])
+def test_a_megabyte_of_words_is_read_in_no_time(text: str) -> None:
+    began = time.monotonic()
+
+    error = answer({"error": text, "error_description": text}, status=400).error()
+
+    assert len(str(error)) <= 400
+    assert time.monotonic() - began < 5
+
+
+def test_a_token_that_is_cut_is_hidden_too() -> None:
+    text = f"{'a1' * 993} AT-0123456789abcdef"
+
+    assert safe_words(text) == "… "
 
 
 def test_prose_keeps_its_words() -> None:

@@ -163,14 +163,23 @@ async def test_the_lock_of_a_killed_process_holds_nobody_up(world: World) -> Non
 
 
 async def test_processes_that_share_a_file_refresh_once(world: World) -> None:
+    held = asyncio.Event()
     world.log_in()
+    world.authorization.script("/token", Reply(after=held))
 
     async with victim(world) as one, victim(world) as two:
-        told_one, told_two, told = await asyncio.gather(one.run(), two.run(), world.acquire())
+        asked = asyncio.create_task(world.acquire())
+        await world.authorization.wait_for(lambda s: s.count() == 1)
+        for each in (one, two):
+            await each.begin()
+            assert await each.line() == "waits"
+        held.set()
+        told_one, told_two, told = await asyncio.gather(one.line(), two.line(), asked)
 
     stored = world.link()
     assert told_one == told_two == hash_of(stored)
     assert told == stored.access_token
+    assert stored.refresh_began_ns is None
     assert world.authorization.count() == 1
 
 

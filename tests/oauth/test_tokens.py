@@ -6,11 +6,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from filelock import FileLock
 
 from otelbridge.domain.access import McpServer, Secret, StaticAuth
 from otelbridge.oauth.answers import NoAccess
 from tests.oauth.authorization_server import Reply
-from tests.oauth.world import ALICE, BOB, with_auth
+from tests.oauth.world import ALICE, BOB, Said, with_auth
 
 if TYPE_CHECKING:
     from tests.oauth.world import World
@@ -184,3 +185,20 @@ async def test_other_settings_count_from_the_next_call_on(world: World) -> None:
     assert refused.outcome == "refused"
     assert "invalid_client" in refused.text
     assert world.is_good(accepted)
+
+
+async def test_what_was_got_is_stored_even_if_nobody_may_wait_for_it(world: World) -> None:
+    old, held = world.log_in(), asyncio.Event()
+    world.authorization.script("/token", Reply(after=held))
+    hurried = world.another(timeout_s=0.2)
+    assert await hurried.acquire(world.server, ALICE) == TIMED_OUT
+
+    with FileLock(world.path.with_name("tokens.json.lock")):
+        with Said("filelock", "not acquired") as said:
+            held.set()
+            await said.wait()
+        await hurried.close(0)
+
+    async with asyncio.timeout(10), world.file.refreshing("github", ALICE, timeout_s=10):
+        while world.link().is_same_login(old):
+            await asyncio.to_thread(world.file.update, "github", BOB, lambda link: link)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -35,6 +36,21 @@ async def test_a_valid_token_is_handed_out(world: World) -> None:
     (request,) = world.authorization.requests
     assert request.path == USER
     assert request.headers["authorization"] == f"Bearer {link.access_token.reveal()}"
+
+
+async def test_fifty_batches_try_a_token_once(world: World) -> None:
+    # One thread: when a function has run in it, so have those that were there before.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    link, held = world.log_in(left_s=600), asyncio.Event()
+    world.authorization.script(USER, Reply(status=200, after=held))
+
+    asked = [asyncio.create_task(acquire(world)) for _ in range(50)]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(int)
+    held.set()
+
+    assert set(await asyncio.gather(*asked)) == {link.access_token}
+    assert world.authorization.count(USER) == 1
 
 
 async def test_a_token_that_was_revoked_is_refreshed(world: World) -> None:

@@ -3,14 +3,16 @@
 Run as ``python -m tests.oauth.victim TOKENS_JSON TOKEN_URL CA_PEM``. Each line
 on standard input is a number N: a child is forked that asks for the token,
 and is killed (SIGKILL) before the Nth thing that it does with files and
-sockets; 0 is never. Standard output has the child's process id, and then the
-hash of its token, or "killed".
+sockets; 0 is never. Standard output has the child's process id, "waits" if it
+waits for the lock of another process, and then the hash of its token, or
+"killed".
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import os
 import signal
 import ssl
@@ -37,6 +39,7 @@ def main() -> None:
         pid = os.fork()
         if pid == 0:
             _die_before(int(line), path)
+            _tell_of_waiting()
             os.write(write, asyncio.run(_token_hash(Path(path), token_url, ca)).encode())
             os._exit(0)
         os.close(write)
@@ -65,6 +68,18 @@ def _die_before(step: int, path: str) -> None:
 
     if step:
         sys.addaudithook(hook)
+
+
+def _tell_of_waiting() -> None:
+    class Once(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "not acquired" in record.getMessage():
+                logger.setLevel(logging.WARNING)
+                _say("waits")
+
+    logger = logging.getLogger("filelock")
+    logger.setLevel(logging.DEBUG)
+    logger.addHandler(Once())
 
 
 async def _token_hash(path: Path, token_url: str, ca: str) -> str:

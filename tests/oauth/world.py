@@ -41,7 +41,7 @@ class Clock:
 
 
 class Said(logging.Handler):
-    """Waits until a logger says something."""
+    """Waits until a logger says something, in whatever thread."""
 
     def __init__(self, logger: str, words: str) -> None:
         super().__init__()
@@ -50,7 +50,7 @@ class Said(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if self._words in record.getMessage():
-            self._event.set()
+            self._loop.call_soon_threadsafe(self._event.set)
 
     async def wait(self, timeout_s: float = 10.0) -> None:
         """Wait for it."""
@@ -58,10 +58,13 @@ class Said(logging.Handler):
             await self._event.wait()
 
     def __enter__(self) -> Self:
+        self._loop, self._level = asyncio.get_running_loop(), self._logger.level
         self._logger.addHandler(self)
+        self._logger.setLevel(logging.DEBUG)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._logger.setLevel(self._level)
         self._logger.removeHandler(self)
 
 

@@ -16,7 +16,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.domain.records import Identity, RecordKind, ToolUsed
+from otelbridge.domain.records import Identity, RecordKind
 from otelbridge.errors import InvalidRequestError
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.messages import (
@@ -25,7 +25,6 @@ from otelbridge.servicers.messages import (
     parse_record,
     parse_uuid,
     record_of,
-    without_content,
 )
 from otelbridge.servicers.methods import request_classes
 from tests.records import ALICE, T0, S, uuid
@@ -153,19 +152,6 @@ def test_identity_depends_on_kind_fields_metadata_and_unknown_fields() -> None:
     identities.add(identity_of(RecordKind.END, start()))
 
     assert len(identities) == 5
-
-
-def test_content_that_may_not_leave_is_replaced_by_its_length() -> None:
-    request = pb.RecordToolUsageRequest(interception_id=ID, tool="t", input="Zo\u00eb \U0001f641")
-
-    length = without_content(RecordKind.TOOL, request)
-    record = parse_record(
-        RecordKind.TOOL, request.SerializeToString(), Receipt(T0, Identity(bytes(16)), length)
-    )
-
-    assert isinstance(record, ToolUsed)
-    assert (length, record.input, record.length, record.tool) == (5, None, 5, "t")
-    assert b"Zo\xc3\xab" not in request.SerializeToString()
 
 
 @pytest.mark.parametrize("capture", CAPTURES, ids=lambda path: path.stem)

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from otelbridge.domain.access import Secret
@@ -199,6 +199,7 @@ LINKS = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(document=st.dictionaries(st.sampled_from(["github", "x"]), JSON), link=LINKS)
 def test_what_is_put_into_any_file_is_found_in_it_and_others_stay(
     document: dict[str, Any], link: Link
