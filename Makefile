@@ -53,6 +53,7 @@ interop: $(VENV)/.test  ## prove the bridge against real peers (Collector, Jaege
 bench: $(VENV)/.test  ## the check of keys and the durable pipeline, next to a bare grpc.aio echo
 	$(BIN)/python -m benchmarks.authorizer $(ARGS)
 	$(BIN)/python -m benchmarks.pipeline $(ARGS)
+	$(BIN)/python -m benchmarks.telling $(ARGS)
 
 proto:  ## generate otelbridge/proto from proto/aibridged.proto
 	./proto/generate.sh

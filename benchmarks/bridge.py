@@ -74,7 +74,10 @@ async def serve_bridge(
         if store is not None:
             (directory / "store.toml").write_text(store)
         bridge = await start_command(
-            *("serve", "--config", "bench.toml"), cwd=directory, port=grpc_port
+            *("serve", "--config", "bench.toml"),
+            cwd=directory,
+            port=grpc_port,
+            http_port=http_port,
         )
         try:
             await _wait_until_ready(bridge)

@@ -31,11 +31,13 @@ class Child:
         name: For messages.
         port: Where it accepts gRPC, on 127.0.0.1.
         pid: Its process id.
+        http_port: Where a bridge accepts gateways, on 127.0.0.1.
     """
 
-    def __init__(self, process: Process, *, name: str, port: int) -> None:
+    def __init__(self, process: Process, *, name: str, port: int, http_port: int = 0) -> None:
         self.name = name
         self.port = port
+        self.http_port = http_port
         self.pid = process.pid
         self._process = process
 
@@ -44,11 +46,11 @@ class Child:
         """Whether the process is no more."""
         return self._process.returncode is not None
 
-    async def ask(self) -> str:
-        """A helper's answer to an empty line."""
+    async def ask(self, question: str = "") -> str:
+        """A helper's answer to a line."""
         if self._process.stdin is None:
             raise BenchmarkError(f"{self.name} takes no questions")
-        self._process.stdin.write(b"\n")
+        self._process.stdin.write(f"{question}\n".encode())
         return await _read_line(self._process, self.name)
 
     async def wait(self) -> int:
@@ -83,7 +85,7 @@ async def serve_helper(name: str) -> AsyncIterator[Child]:
         await helper.stop()
 
 
-async def start_command(*args: str, cwd: Path, port: int) -> Child:
+async def start_command(*args: str, cwd: Path, port: int, http_port: int = 0) -> Child:
     """Start ``otelbridge`` with ``args``, writing what it says to ``otelbridge.log`` in ``cwd``."""
     with (cwd / "otelbridge.log").open("ab") as log:
         process = await asyncio.create_subprocess_exec(
@@ -94,7 +96,7 @@ async def start_command(*args: str, cwd: Path, port: int) -> Child:
             stdout=log,
             stderr=log,
         )
-    return Child(process, name=f"otelbridge {args[0]}", port=port)
+    return Child(process, name=f"otelbridge {args[0]}", port=port, http_port=http_port)
 
 
 def _plain_environment() -> dict[str, str]:

@@ -154,7 +154,9 @@ def _requests(core: Core) -> tuple[int, list[bytes]]:
     resource = encode_resource(build_resource({}, instance_id=str(uuid4()), version="0"))
     envelope = Envelope(resource, version="0")
     spans, after, requests = 0, 0, []
-    while rows := core.read("sink", Signal.TRACES, after=after, limit=MAX_ROWS, max_bytes=MAX_BYTES):
+    while rows := core.read(
+        "sink", Signal.TRACES, after=after, limit=MAX_ROWS, max_bytes=MAX_BYTES
+    ):
         spans += sum(row.items for row in rows)
         after = rows[-1].seq
         requests.append(envelope.wrap([row.body for row in rows]))

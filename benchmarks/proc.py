@@ -38,9 +38,13 @@ class ThreadTime:
 
 def cpu_s(pid: int) -> float:
     """CPU time so far of a process with all its threads, and of its children."""
+    return own_cpu_s(pid) + sum(map(cpu_s, children(pid)))
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
     thread_dirs = (_PROC / str(pid) / "task").iterdir()
-    children = [int(child) for one in thread_dirs for child in _words(one / "children")]
-    return own_cpu_s(pid) + sum(map(cpu_s, children))
+    return [int(child) for one in thread_dirs for child in _words(one / "children")]
 
 
 def own_cpu_s(pid: int) -> float:

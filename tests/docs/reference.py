@@ -18,7 +18,11 @@ from pydantic import ByteSize
 from pydantic_core import PydanticUndefined
 
 from otelbridge.config import ENV_PREFIX
-from otelbridge.config.sections import Config, DestinationConfig, DestinationTlsConfig, Section
+from otelbridge.config.content import ContentLimitsConfig
+from otelbridge.config.fields import HeaderFile
+from otelbridge.config.secret_formats import SECRET_FORMATS
+from otelbridge.config.section import Section
+from otelbridge.config.sections import Config, DestinationConfig, DestinationTlsConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -28,10 +32,14 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[2] / "docs/configuration.md"
 #: A table of the page: what comes before it, its name, its rows, what comes after it.
 BLOCK = re.compile(r"(<!-- settings: (?P<name>[a-z.]+) -->\n)(?P<rows>(?:\|.*\n)*)(<!-- end -->)")
+#: The page's table of secret formats.
+FORMATS = re.compile(r"(<!-- formats -->\n)(?:\|.*\n)*(<!-- end -->)")
 
 _HEAD = "| Key | Value | Default | Environment variable | Meaning |\n|---|---|---|---|---|"
 _SCALARS = {bool: "true or false", str: "text", float: "number", int: "integer", Path: "path"}
-_UNITS = {1024**2: "1 MiB", 1024**3: "1 GiB", 1024**6: "1 EiB"}
+_UNITS = {1024: "1 KiB", 64 * 1024: "64 KiB", 512 * 1024: "512 KiB"}
+_UNITS |= {1024**2: "1 MiB", 4 * 1024**2: "4 MiB", 64 * 1024**2: "64 MiB"}
+_UNITS |= {1024**3: "1 GiB", 1024**6: "1 EiB"}
 
 
 def tables() -> dict[str, str]:
@@ -42,13 +50,20 @@ def tables() -> dict[str, str]:
         if isinstance(field.annotation, type)
     }
     sections |= {"destination": DestinationConfig, "destination.tls": DestinationTlsConfig}
+    sections["content.limits"] = ContentLimitsConfig
     return {name: _table(name, section) for name, section in sections.items()}
 
 
 def written(page: str) -> str:
     """Return the page with its tables replaced by what they should be."""
     found = tables()
+    page = FORMATS.sub(lambda block: f"{block[1]}{_formats()}{block[2]}", page)
     return BLOCK.sub(lambda block: f"{block[1]}{found[block['name']]}{block[4]}", page)
+
+
+def _formats() -> str:
+    rows = [f"| `{each.name}` | {each.description} |" for each in SECRET_FORMATS.values()]
+    return "\n".join(("| Format | What is recognised |\n|---|---|", *rows, ""))
 
 
 def _table(name: str, section: type[Section]) -> str:
@@ -113,6 +128,8 @@ def _kind(key: str, kind: Any, metadata: tuple[object, ...]) -> str:
         return f"table; values: {_value_of(key, args[1])}"
     if issubclass(kind, Section):
         return "table"
+    if kind is HeaderFile:
+        return '`{ file = "PATH" }`'
     name = "size" if kind is ByteSize else "seconds" if key.endswith("_s") else _SCALARS[kind]
     return ", ".join((name, *_limits(metadata)))
 

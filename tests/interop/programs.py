@@ -120,6 +120,10 @@ class Program:
         self.terminate()
         return self.wait(patience_s=patience_s)
 
+    def signal(self, number: int) -> None:
+        """Send it a signal."""
+        self._process.send_signal(number)
+
     def terminate(self) -> None:
         """Tell it to stop."""
         self._process.terminate()

@@ -20,6 +20,7 @@ from otelbridge.telemetry.ids import chat_span_id
 from otelbridge.telemetry.instruments import INSTRUMENTS
 from otelbridge.telemetry.labels import Labels
 from otelbridge.telemetry.providers import ProviderNames
+from otelbridge.telemetry.series import SeriesLimit
 from otelbridge.telemetry.valuation import Valued
 from tests.telemetry.records import (
     ASKED,
@@ -225,7 +226,7 @@ def booked(cost: Cost | None) -> Changes:
     """Return what a token record of this cost adds to the ledger."""
     changes = Changes()
     account = Accounts(ProviderNames()).of(STARTED)
-    Booker([], Labels()).record(USED, account, Valued(Usage(), cost), changes)
+    Booker([], Labels(), SeriesLimit()).record(USED, account, Valued(Usage(), cost), changes)
     return changes
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.config.sections import Capture, Events, Semconv, TraceGrouping
+from otelbridge.config.content import Capture
+from otelbridge.config.sections import Events, Semconv, TraceGrouping
 from otelbridge.telemetry import semconv as sc
 from tests.telemetry.records import (
     ASKED,

@@ -125,7 +125,12 @@ def test_events_beyond_the_limit_are_counted() -> None:
 def test_much_content_is_told_in_several_items() -> None:
     prompts = [changed(PROMPTED, prompt="x" * 700_000, msg_id=str(each)) for each in range(3)]
 
-    told = tell([STARTED, *prompts, ENDED], events="log", content="EVENT_ONLY")
+    told = tell(
+        [STARTED, *prompts, ENDED],
+        events="log",
+        content="EVENT_ONLY",
+        content_limits={"item": "1MiB", "total": "4MiB"},
+    )
 
     items = [item for item in told.items if item.signal is Signal.LOGS]
     assert [item.items for item in items] == [1, 1, 1]

@@ -1,13 +1,16 @@
 """Token arithmetic: what providers and revisions of gateways send, and what it amounts to.
 
-Each vector is a token record and the usage that it stands for, written down
-from the provider's own figures. They are free for others to use.
+The vectors (`tests/vectors/usage.json`, free for others to use) are token
+records and the usage that they stand for, written down from the providers' own figures.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from typing import TYPE_CHECKING
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -40,123 +43,13 @@ def record(
     )
 
 
-ANTHROPIC: dict[str, MetadataValue] = {
-    "cache_read_input": 14_210.0,
-    "cache_creation_input": 218.0,
-    "cache_ephemeral_5m_input": 218.0,
-    "cache_ephemeral_1h_input": 0.0,
-    "web_search_requests": 0.0,
-}
-CHAT: dict[str, MetadataValue] = {
-    "prompt_cached": 1024.0,
-    "prompt_audio": 0.0,
-    "completion_audio": 0.0,
-    "completion_reasoning": 64.0,
-    "completion_accepted_prediction": 0.0,
-    "completion_rejected_prediction": 12.0,
-}
-RESPONSES: dict[str, MetadataValue] = {
-    "input_cached": 2048.0,
-    "output_reasoning": 128.0,
-    "total_tokens": 2500.0,
-}
+VECTORS: list[dict[str, Any]] = json.loads(
+    (Path(__file__).parents[1] / "vectors/usage.json").read_text()
+)
+_NAMES = [f"{each['api']}, {each['revision']}: {each['name']}" for each in VECTORS]
 
-VECTORS = {
-    "Anthropic, first revision: cache counts are metadata alone": (
-        record((6, 3), metadata=ANTHROPIC),
-        Usage(
-            input_tokens=14_434,
-            output_tokens=3,
-            cache_read=14_210,
-            cache_write=218,
-            cache_write_5m=218,
-        ),
-    ),
-    "Anthropic, later: typed fields and metadata count once": (
-        record((6, 3), (14_210, 218), ANTHROPIC),
-        Usage(
-            input_tokens=14_434,
-            output_tokens=3,
-            cache_read=14_210,
-            cache_write=218,
-            cache_write_5m=218,
-        ),
-    ),
-    "Anthropic, later, without metadata": (
-        record((6, 3), (14_210, 218)),
-        Usage(input_tokens=14_434, output_tokens=3, cache_read=14_210, cache_write=218),
-    ),
-    "Anthropic, the second record of a streamed message": (
-        record((0, 164)),
-        Usage(output_tokens=164),
-    ),
-    "Anthropic, web searches and an hour's cache": (
-        record((5, 1), (0, 900), {"cache_ephemeral_1h_input": 900.0, "web_search_requests": 2.0}),
-        Usage(
-            input_tokens=905,
-            output_tokens=1,
-            cache_write=900,
-            cache_write_1h=900,
-            web_searches=2,
-        ),
-    ),
-    "OpenAI chat, first revision: reasoning is a part of the output": (
-        record((176, 100), metadata=CHAT),
-        Usage(
-            input_tokens=1200,
-            output_tokens=100,
-            cache_read=1024,
-            reasoning=64,
-            has_modality=True,
-            extra={"completion_rejected_prediction": 12},
-        ),
-    ),
-    "OpenAI chat, later: typed fields and metadata count once": (
-        record((176, 100), (1024, 0), CHAT),
-        Usage(
-            input_tokens=1200,
-            output_tokens=100,
-            cache_read=1024,
-            reasoning=64,
-            has_modality=True,
-            extra={"completion_rejected_prediction": 12},
-        ),
-    ),
-    "OpenAI chat, with audio": (
-        record((30, 20), metadata={"prompt_audio": 25.0, "completion_audio": 15.0}),
-        Usage(
-            input_tokens=30,
-            output_tokens=20,
-            audio_input=25,
-            audio_output=15,
-            has_modality=True,
-        ),
-    ),
-    "OpenAI Responses: the total is not added": (
-        record((252, 200), metadata=RESPONSES),
-        Usage(input_tokens=2300, output_tokens=200, cache_read=2048, reasoning=128),
-    ),
-    "a typed field wins over different metadata": (
-        record((1, 1), (10, 0), {"cache_read_input": 99.0}),
-        Usage(input_tokens=11, output_tokens=1, cache_read=10),
-    ),
-    "everything is zero": (record((0, 0), metadata={"cache_read_input": 0.0}), Usage()),
-    "a gateway's negative uncached input still gives the provider's figure": (
-        record((-24, 7), (1024, 0)),
-        Usage(input_tokens=1000, output_tokens=7, cache_read=1024, inconsistent=True),
-    ),
-    "a sum below zero is booked as zero": (
-        record((-10, 7), (3, 0)),
-        Usage(output_tokens=7, cache_read=3, inconsistent=True),
-    ),
-    "a negative part is booked as zero": (
-        record((5, -3), metadata={"completion_reasoning": -1.0}),
-        Usage(input_tokens=5, inconsistent=True),
-    ),
-    "more reasoning than output is told as sent": (
-        record((5, 3), metadata={"output_reasoning": 9.0}),
-        Usage(input_tokens=5, output_tokens=3, reasoning=9, inconsistent=True),
-    ),
+# What JSON has no number for, or no other program need agree with.
+OWN = {
     "the largest count that is believed": (
         record((LIMIT, 1)),
         Usage(input_tokens=LIMIT, output_tokens=1),
@@ -165,36 +58,81 @@ VECTORS = {
         record((2**62, 1), metadata={"web_search_requests": 1e300}),
         Usage(input_tokens=LIMIT, output_tokens=1, web_searches=LIMIT, inconsistent=True),
     ),
-    "metadata that is no number counts nothing": (
-        record(
-            (5, 3),
-            metadata={"cache_read_input": "7", "prompt_cached": True, "output_reasoning": math.nan},
-        ),
+    "metadata that is not finite counts nothing": (
+        record((5, 3), metadata={"prompt_cached": math.inf, "output_reasoning": math.nan}),
         Usage(input_tokens=5, output_tokens=3),
     ),
 }
 
 
-@pytest.mark.parametrize("name", VECTORS)
-def test_a_record_stands_for_this_usage(name: str) -> None:
-    sent, usage = VECTORS[name]
+def sent(vector: Mapping[str, Any]) -> list[TokensUsed]:
+    """Return a vector's records, with metadata as it comes from the wire."""
+    return [
+        record(
+            (each["input_tokens"], each["output_tokens"]),
+            (each.get("cache_read_input_tokens", 0), each.get("cache_write_input_tokens", 0)),
+            {
+                key: float(value) if type(value) is int else value
+                for key, value in each.get("metadata", {}).items()
+            },
+        )
+        for each in vector["records"]
+    ]
 
-    assert usage_of(sent) == usage
+
+@pytest.mark.parametrize("vector", VECTORS, ids=_NAMES)
+def test_records_stand_for_this_usage(vector: dict[str, Any]) -> None:
+    usage = total_usage(usage_of(each) for each in sent(vector))
+
+    assert usage._replace(has_modality=False) == Usage(**vector["usage"])
 
 
-def test_both_records_of_a_streamed_message_add_up() -> None:
-    first = record((6, 3), (14_210, 218), {**ANTHROPIC, "odd": 1.0})
-    second = record((0, 164), metadata={"odd": 2.5})
+@pytest.mark.parametrize("vector", VECTORS, ids=_NAMES)
+def test_no_part_of_a_vector_is_more_than_its_whole(vector: dict[str, Any]) -> None:
+    """The vectors are right by themselves, whatever the code says."""
+    usage = Usage(**vector["usage"])
 
-    total = total_usage(usage_of(each) for each in (first, second))
+    assert usage.inconsistent or is_consistent(usage)
+    assert set(vector) == {"name", "api", "revision", "records", "usage"}
 
-    assert total == Usage(
-        input_tokens=14_434,
-        output_tokens=167,
-        cache_read=14_210,
-        cache_write=218,
-        cache_write_5m=218,
-        extra={"odd": 3.5},
+
+def test_vectors_are_told_apart_by_their_names_and_are_of_every_api_and_revision() -> None:
+    assert len(set(_NAMES)) == len(_NAMES)
+    assert {(each["api"].partition(",")[0], each["revision"]) for each in VECTORS} >= {
+        (api, revision)
+        for api in ("anthropic messages", "openai chat completions", "openai responses")
+        for revision in ("first", "later")
+    }
+
+
+def test_the_readme_of_the_vectors_has_every_key() -> None:
+    text = (Path(__file__).parents[1] / "vectors/README.md").read_text()
+    named = set(re.findall(r"`(\w+)`", text))
+
+    keys = {key for vector in VECTORS for key in (*vector, *vector["usage"])}
+    assert keys - named == set()
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_record_beyond_the_vectors_stands_for_this_usage(name: str) -> None:
+    told, usage = OWN[name]
+
+    assert usage_of(told) == usage
+
+
+def test_a_record_with_audio_keys_tells_modalities_apart() -> None:
+    with_keys, without = ({"prompt_audio": 0.0}, {"input_cached": 1.0})
+
+    assert usage_of(record((1, 1), metadata=with_keys)).has_modality
+    assert not usage_of(record((1, 1), metadata=without)).has_modality
+
+
+def is_consistent(usage: Usage) -> bool:
+    """Return whether no part is more than its whole."""
+    return (
+        usage.input_tokens >= usage.cache_read + usage.cache_write
+        and usage.output_tokens >= usage.reasoning
+        and usage.cache_write >= usage.cache_write_5m + usage.cache_write_1h
     )
 
 
@@ -208,6 +146,7 @@ def test_nothing_adds_up_to_nothing() -> None:
     assert total_usage([]) == Usage()
 
 
+KEYS = {key for each in VECTORS for told in each["records"] for key in told.get("metadata", ())}
 counts = st.integers(-(2**63), 2**63 - 1) | st.integers(-5, 100_000)
 metadata_counts = st.floats() | st.integers(0, 1000).map(float)
 
@@ -215,7 +154,7 @@ metadata_counts = st.floats() | st.integers(0, 1000).map(float)
 @given(
     sent=st.tuples(counts, counts),
     typed=st.tuples(counts, counts),
-    metadata=st.dictionaries(st.sampled_from([*ANTHROPIC, *CHAT, *RESPONSES]), metadata_counts),
+    metadata=st.dictionaries(st.sampled_from(sorted(KEYS)), metadata_counts),
 )
 def test_whatever_is_sent_no_count_is_negative_or_too_large(
     sent: tuple[int, int], typed: tuple[int, int], metadata: dict[str, float]
@@ -234,3 +173,29 @@ def test_consistent_usage_is_never_flagged_and_includes_what_was_cached(
 
     assert usage.input_tokens == fresh + read + written
     assert not usage.inconsistent
+
+
+small = st.integers(0, 10**6)
+
+
+@given(
+    records=st.lists(
+        st.builds(
+            lambda fresh, output, read, written, thought: record(
+                (fresh, output), (read, written), {"output_reasoning": float(thought)}
+            ),
+            small,
+            small,
+            small,
+            small,
+            small,
+        ),
+        max_size=5,
+    )
+)
+def test_a_sum_that_is_not_flagged_keeps_the_invariants(records: list[TokensUsed]) -> None:
+    total = total_usage(usage_of(each) for each in records)
+
+    assert total.inconsistent or is_consistent(total)
+    assert total.input_tokens >= total.cache_read + total.cache_write  # whatever the reasoning
+    assert total.inconsistent == any(usage_of(each).inconsistent for each in records)

@@ -34,6 +34,9 @@ _GLOBAL = {
     "providers": ("telemetry", "providers"),
     "global_semconv": ("telemetry", "semconv"),
     "global_grouping": ("telemetry", "trace_grouping"),
+    "series_limit": ("metrics", "series_limit"),
+    "redaction": ("content", "redaction"),
+    "content_limits": ("content", "limits"),
 }
 
 
@@ -105,7 +108,7 @@ def event_attributes(span: Span, name: str) -> list[dict[str, Value]]:
 
 def make_config(**options: object) -> Config:
     """Return settings with one destination, which has the options that are not global."""
-    data: dict[str, dict[str, object]] = {"telemetry": {}, "metrics": {}}
+    data: dict[str, dict[str, object]] = {"telemetry": {}, "metrics": {}, "content": {}}
     own = {key: value for key, value in options.items() if key not in _GLOBAL}
     for option, (section, key) in _GLOBAL.items():
         if option in options:
