@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
+from otelbridge.config.fields import HeaderFile
 from otelbridge.config.otel_env import overlay_from_otel
 from otelbridge.config.overlay import Overlay
 from otelbridge.config.own_env import overlay_from_own
 from otelbridge.config.problems import problems_of
 from otelbridge.config.rules import check_rules
-from otelbridge.config.sections import Config, Section
+from otelbridge.config.section import Section
+from otelbridge.config.sections import Config
 from otelbridge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,6 +82,10 @@ def _with_base(value: object, base: Path) -> object:
         return base / value
     if isinstance(value, Section):
         return _with_paths(value, base)
+    if isinstance(value, HeaderFile):
+        return value._replace(path=base / value.path)
+    if isinstance(value, dict):
+        return {key: _with_base(item, base) for key, item in value.items()}
     if isinstance(value, tuple):
         return tuple(_with_base(item, base) for item in value)
     return value

@@ -56,5 +56,11 @@ def _check_exposure(config: Config) -> None:
             )
         if config.auth.grpc == "open" and config.tls.client_ca is None:
             raise ConfigError("auth.grpc", f'"open" is for loopback addresses only, {hint}')
-    if not is_loopback(config.listen.http) and config.auth.metrics_token is None:
-        raise ConfigError("listen.http", f"{config.listen.http} needs auth.metrics_token, {hint}")
+    if not is_loopback(config.listen.http):
+        # Gateways show their keys here, and are answered with keys and tokens.
+        if not config.tls.http:
+            needed = "[tls] http = true with cert and key"
+            raise ConfigError("listen.http", f"{config.listen.http} needs {needed}, {hint}")
+        if config.auth.metrics_token is None:
+            problem = f"{config.listen.http} needs auth.metrics_token, {hint}"
+            raise ConfigError("listen.http", problem)

@@ -6,26 +6,30 @@ import re
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ByteSize, ConfigDict, Field, field_validator, model_validator
+from pydantic import ByteSize, ConfigDict, Field, field_validator, model_validator
 
 from otelbridge.config.addresses import check_base_endpoint, check_endpoint, split_address
-from otelbridge.config.fields import Count, File, Number, Size, check_file
+from otelbridge.config.content import Capture, ContentConfig
+from otelbridge.config.fields import Count, File, HeaderValue, Number, Size, check_file
+from otelbridge.config.section import Section
 from otelbridge.errors import escaped
 
 Semconv: TypeAlias = Literal["dup", "latest", "v1_41"]
 Events: TypeAlias = Literal["span", "log", "both"]
 TraceGrouping: TypeAlias = Literal["interception", "thread"]
-Capture: TypeAlias = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
 
+#: The labels that a client's text decides.
+LIMITED_LABELS = (
+    "gen_ai.provider.name",
+    "gen_ai.request.model",
+    "gen_ai.tool.name",
+    "aibridge.client",
+    "error.type",
+    "user.id",
+)
 # What a header can carry.
 _TOKEN = re.compile(r"[!-~]+")
-
-
-class Section(BaseModel):
-    """A section of the file; an unknown key is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class ListenConfig(Section):
@@ -33,7 +37,7 @@ class ListenConfig(Section):
 
     Attributes:
         grpc: HOST:PORT of the gRPC listener; port 0 draws a free one.
-        http: HOST:PORT of the HTTP listener (/metrics, /healthz, /readyz).
+        http: HOST:PORT of the HTTP listener (gateways, /metrics, /healthz, /readyz).
         drain_s: How long a stop waits for calls that were received and for
             deliveries that are under way, in seconds.
         insecure: Allow addresses other than loopback without TLS, without
@@ -53,17 +57,20 @@ class ListenConfig(Section):
 
 
 class TlsConfig(Section):
-    """Certificates of the gRPC listener, reloaded when the files change.
+    """Certificates of the listeners, reloaded when the files change.
 
     Attributes:
         cert: PEM file with the certificate chain.
         key: PEM file with its private key.
-        client_ca: PEM file; clients must then show a certificate signed by it.
+        client_ca: PEM file; gRPC's clients must then show a certificate signed by it.
+        http: Whether the HTTP listener (the gateways' endpoint, /metrics and
+            the probes) is served over TLS, too.
     """
 
     cert: File | None = None
     key: File | None = None
     client_ca: File | None = None
+    http: bool = False
 
     @model_validator(mode="after")
     def _pair(self) -> TlsConfig:
@@ -71,6 +78,8 @@ class TlsConfig(Section):
             raise ValueError("cert and key must be given together")
         if self.client_ca is not None and self.cert is None:
             raise ValueError("client_ca needs cert and key")
+        if self.http and self.cert is None:
+            raise ValueError("http = true needs cert and key")
         return self
 
 
@@ -90,14 +99,18 @@ class JournalConfig(Section):
     Attributes:
         url: ``sqlite:PATH``, the journal's file; created with mode 0600.
         max_bytes: How much telemetry may wait for a destination that names no
-            limit of its own. Beyond it the oldest is given up, and counted.
+            limit of its own. Beyond it content is left out first, then the
+            oldest items are given up, and all of it is counted.
         dedup_s: How long a finalised interception's records are recognised
             when they are sent again, in seconds.
+        reserve_bytes: Disk space that is kept back, to go on with when the disk
+            is full.
     """
 
     url: str = "sqlite:journal.db"
     max_bytes: Size = ByteSize(1024**3)
     dedup_s: Annotated[Number, Field(gt=0, le=366 * 86400)] = 86400.0
+    reserve_bytes: Size = ByteSize(64 * 1024**2)
 
     @field_validator("url")
     @classmethod
@@ -149,7 +162,7 @@ class TelemetryConfig(Section):
     semconv: Semconv = "dup"
     events: Events = "span"
     trace_grouping: TraceGrouping = "interception"
-    providers: dict[str, str] = {}
+    providers: dict[str, str] = Field(default={})
 
 
 class AuthConfig(Section):
@@ -195,16 +208,6 @@ class PricesConfig(Section):
     overrides: File | None = None
 
 
-class ContentConfig(Section):
-    """Whether prompts, tool arguments and thoughts may leave.
-
-    Attributes:
-        capture: Nowhere, on spans, on events, or on both.
-    """
-
-    capture: Capture = "NO_CONTENT"
-
-
 class MetricsConfig(Section):
     """Metrics.
 
@@ -213,11 +216,23 @@ class MetricsConfig(Section):
         user_label: Whether the user is a label.
         limits: How many values a label may have, by attribute key; 100 where
             nothing is said. Further ones are told as ``_OTHER``, and counted.
+        series_limit: How many series an instrument may have. Further ones are
+            told under ``_OTHER``, and counted.
     """
 
     interval_s: Annotated[Number, Field(ge=0.05, le=86400)] = 60.0
     user_label: bool = False
-    limits: dict[str, Annotated[Count, Field(ge=1, le=100_000)]] = {}
+    limits: dict[str, Annotated[Count, Field(ge=1, le=100_000)]] = Field(default={})
+    series_limit: Annotated[Count, Field(ge=1, le=1_000_000)] = 2000
+
+    @field_validator("limits")
+    @classmethod
+    def _labels(cls, value: dict[str, int]) -> dict[str, int]:
+        for key in value:
+            if key not in LIMITED_LABELS:
+                known = ", ".join(LIMITED_LABELS)
+                raise ValueError(f'"{escaped(key)}" is not a label with a limit; labels: {known}')
+        return value
 
 
 class LogConfig(Section):
@@ -264,7 +279,7 @@ class DestinationConfig(Section):
         traces_endpoint: URL for traces, taken as it is.
         metrics_endpoint: URL for metrics, taken as it is.
         logs_endpoint: URL for logs, taken as it is.
-        headers: Sent with every request.
+        headers: Sent with every request; a value may be kept in a file, see below.
         compression: How requests are compressed.
         tls: Certificates; see below.
         signals: What is sent.
@@ -289,7 +304,7 @@ class DestinationConfig(Section):
     traces_endpoint: str | None = None
     metrics_endpoint: str | None = None
     logs_endpoint: str | None = None
-    headers: dict[str, str] = Field(default={}, repr=False)
+    headers: dict[str, HeaderValue] = Field(default={}, repr=False)
     compression: Literal["none", "gzip"] = "none"
     tls: DestinationTlsConfig = DestinationTlsConfig()
     signals: tuple[SignalName, ...] = ("traces", "metrics", "logs")

@@ -9,6 +9,7 @@ import gc
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ def _answer(core: Core, request: Request) -> Any:
         if request.method == "commit":
             args = [Submission._make(each) for each in args[0]], args[1]
         answer = getattr(core, request.method)(*args, **request.kwargs)
+    except sqlite3.Error as error:
+        return core.error_of(error)
     except Exception as error:  # the process's edge: told to the bridge
         if not isinstance(error, OtelBridgeError):
             logger.exception("%s failed", request.method)

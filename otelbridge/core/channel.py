@@ -48,8 +48,9 @@ class Opened:
         active: Starts without an end, by (provider, model) as sent.
         instance_id: The journal's own id.
         metrics_bases: What each destination had acknowledged of the metrics.
-        records: Records of open interceptions.
-        interceptions: Open interceptions.
+        records: Records of open interceptions; about, if some are unread.
+        unread: How many of them will be read while the bridge serves.
+        interceptions: Open interceptions, those of unread records not counted.
         waiting_bytes: What waits for delivery, in bytes.
     """
 
@@ -60,6 +61,7 @@ class Opened:
     instance_id: str = ""
     metrics_bases: Mapping[str, str] = field(default_factory=dict)
     records: int = 0
+    unread: int = 0
     interceptions: int = 0
     waiting_bytes: int = 0
 

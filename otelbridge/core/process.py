@@ -18,13 +18,16 @@ from otelbridge.core.channel import Hello, Opened, Request, receive, send
 from otelbridge.errors import CoreLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from otelbridge.clock import SteadyClock
     from otelbridge.config import Config
+    from otelbridge.domain.books import Books
     from otelbridge.domain.ports import OutboxRow, Signal
+    from otelbridge.journal.dead_letters import Selection
     from otelbridge.journal.usage import UsageRow
     from otelbridge.recording import JournalStats, Result, Side, Submission
+    from otelbridge.recording.dead_letters import Listed, Moved, Shown
 
 # A process that was told to end and does not: the disk may hold it for a while.
 _END_S = 10.0
@@ -85,10 +88,9 @@ class CoreProcess:
         )
         return answer
 
-    def shed(self, quotas: Mapping[str, int]) -> Side:
-        """Return what gives up the oldest beyond the quotas; see `Core.shed`."""
-        answer: Side = self._call("shed", quotas)
-        return answer
+    def tend(self) -> None:
+        """See whether the disk has space again; see `Core.tend`."""
+        self._call("tend")
 
     def prune(self) -> None:
         """Forget what is too old; see `Core.prune`."""
@@ -102,6 +104,45 @@ class CoreProcess:
     def usage(self) -> list[UsageRow]:
         """Return the usage table."""
         answer: list[UsageRow] = self._call("usage")
+        return answer
+
+    def status(self) -> dict[str, Any]:
+        """Return what the journal holds; see `Core.status`."""
+        answer: dict[str, Any] = self._call("status")
+        return answer
+
+    def books(self) -> Books:
+        """Return what became of everything; see `Core.books`."""
+        answer: Books = self._call("books")
+        return answer
+
+    def begin_backup(self) -> None:
+        """Have the journal's file stay as it is; see `Core.begin_backup`."""
+        self._call("begin_backup")
+
+    def end_backup(self) -> bool:
+        """Let it change again; see `Core.end_backup`."""
+        answer: bool = self._call("end_backup")
+        return answer
+
+    def list_letters(self, selection: Selection, *, limit: int) -> Listed:
+        """Return dead letters; see `Core.list_letters`."""
+        answer: Listed = self._call("list_letters", selection, limit=limit)
+        return answer
+
+    def show_letter(self, number: int) -> Shown | None:
+        """Return a dead letter with its content; see `Core.show_letter`."""
+        answer: Shown | None = self._call("show_letter", number)
+        return answer
+
+    def resend_letters(self, selection: Selection) -> Moved:
+        """Tell dead letters again; see `Core.resend_letters`."""
+        answer: Moved = self._call("resend_letters", selection)
+        return answer
+
+    def drop_letters(self, selection: Selection) -> Moved:
+        """Forget dead letters; see `Core.drop_letters`."""
+        answer: Moved = self._call("drop_letters", selection)
         return answer
 
     def close(self) -> None:

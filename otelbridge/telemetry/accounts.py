@@ -11,6 +11,7 @@ from otelbridge.domain.ledger import UsageKey
 from otelbridge.telemetry import semconv as sc
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from uuid import UUID
 
     from otelbridge.domain.interception import Closed
@@ -52,10 +53,16 @@ class Accounts:
 
     Args:
         providers: Names providers.
+        as_told: Returns a start as it is told; a start itself if not given.
     """
 
-    def __init__(self, providers: ProviderNames) -> None:
+    def __init__(
+        self,
+        providers: ProviderNames,
+        as_told: Callable[[InterceptionStarted], InterceptionStarted] | None = None,
+    ) -> None:
         self._providers = providers
+        self._as_told = as_told
         self._remembered: dict[Identity | None, Account] = {}
 
     def of(self, start: InterceptionStarted | None) -> Account:
@@ -65,6 +72,8 @@ class Accounts:
         if account is None:
             if len(self._remembered) >= _REMEMBERED:
                 self._remembered.clear()
+            if start is not None and self._as_told is not None:
+                start = self._as_told(start)
             user_id = start.initiator_id if start else None
             account = self._remembered[key] = self._account(user_id, labels_of(start))
         return account

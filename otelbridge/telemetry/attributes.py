@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry import wire
 from otelbridge.telemetry.cost import total_of
+from otelbridge.telemetry.limits import MAX_TEXT, MAX_USER_AGENT
 from otelbridge.telemetry.metadata import USERNAME
 from otelbridge.telemetry.servers import server_attributes, tool_error_type
 
@@ -17,11 +18,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.ports import Cost
     from otelbridge.domain.records import InterceptionStarted, ModelThought, PromptUsed, ToolUsed
     from otelbridge.domain.usage import Usage
-
-#: Length of an id or a name, in characters; what is longer is cut.
-MAX_TEXT = 1024
-#: Length of a User-Agent header, in characters; what is longer is cut.
-MAX_USER_AGENT = 512
+    from otelbridge.telemetry.limits import Cutter
 
 # Fields of a start that are told as they are, if they are not empty.
 _START_FIELDS = (
@@ -52,32 +49,35 @@ _COST_PARTS = (
 )
 
 
-def start_attributes(start: InterceptionStarted, provider: str) -> list[bytes]:
+def start_attributes(start: InterceptionStarted, provider: str, cut: Cutter) -> list[bytes]:
     """Return what a start says of the user, the provider, the model and the client.
 
     Args:
         start: The start.
         provider: ``gen_ai.provider.name``.
+        cut: Cuts what is too long.
     """
     found = [
         wire.label(sc.PROVIDER_NAME, provider),
         _user_id(start.initiator_id),
     ]
     if start.model:
-        found.append(wire.label(sc.REQUEST_MODEL, start.model[:MAX_TEXT]))
+        found.append(wire.label(sc.REQUEST_MODEL, cut(start.model)))
     username = start.metadata.get(USERNAME)
     if isinstance(username, str) and username:
-        found.append(wire.label(sc.USER_NAME, username[:MAX_TEXT]))
+        found.append(wire.label(sc.USER_NAME, cut(username)))
     if start.provider and start.provider != provider:
-        found.append(wire.label(sc.PROVIDER_TYPE, start.provider[:MAX_TEXT]))
+        found.append(wire.label(sc.PROVIDER_TYPE, cut(start.provider)))
     # "provider_name empty means provider" (the gateway's contract).
     gateway_provider = start.provider_name or start.provider
     if gateway_provider:
-        found.append(wire.label(sc.GATEWAY_PROVIDER, gateway_provider[:MAX_TEXT]))
+        found.append(wire.label(sc.GATEWAY_PROVIDER, cut(gateway_provider)))
     for field, key, limit in _START_FIELDS:
         value = getattr(start, field)
         if value:
-            found.append(wire.label(key, value[:limit]))
+            if len(value) > limit:  # a call for each would take longer than the rest
+                value = cut(value, limit)
+            found.append(wire.label(key, value))
     if start.agent_firewall_sequence_number is not None:
         found.append(wire.integer(sc.FIREWALL_SEQUENCE, start.agent_firewall_sequence_number))
     return found
@@ -137,13 +137,18 @@ def cost_attributes(cost: Cost | None, *, is_unpriced: bool) -> list[bytes]:
 
 def prompt_attributes(prompt: PromptUsed) -> list[bytes]:
     """Return what a prompt says without its text."""
-    return [wire.integer(sc.PROMPT_LENGTH, prompt.length)]
+    found = [wire.integer(sc.PROMPT_LENGTH, prompt.length)]
+    if prompt.prints.fingerprint:
+        found.append(wire.text(sc.PROMPT_FINGERPRINT, prompt.prints.fingerprint.hex()))
+    return found
 
 
-def tool_attributes(tool: ToolUsed) -> list[bytes]:
+def tool_attributes(tool: ToolUsed, cut: Cutter) -> list[bytes]:
     """Return what a tool use says without its arguments."""
-    found = call_attributes(tool.tool, tool.tool_call_id, injected=tool.injected)
+    found = call_attributes(tool.tool, tool.tool_call_id, cut, injected=tool.injected)
     found.append(wire.integer(sc.TOOL_INPUT_LENGTH, tool.length))
+    if tool.prints.fingerprint:
+        found.append(wire.text(sc.TOOL_INPUT_FINGERPRINT, tool.prints.fingerprint.hex()))
     if tool.server_url:
         found += server_attributes(tool.server_url)
     if tool.invocation_error:
@@ -151,20 +156,20 @@ def tool_attributes(tool: ToolUsed) -> list[bytes]:
     return found
 
 
-def call_attributes(tool: str, call_id: str, *, injected: bool) -> list[bytes]:
+def call_attributes(tool: str, call_id: str, cut: Cutter, *, injected: bool) -> list[bytes]:
     """Return what identifies a tool call."""
-    found = [wire.label(sc.TOOL_NAME, tool[:MAX_TEXT])]
+    found = [wire.label(sc.TOOL_NAME, cut(tool))]
     if call_id:
-        found.append(wire.text(sc.TOOL_CALL_ID, call_id[:MAX_TEXT]))
+        found.append(wire.text(sc.TOOL_CALL_ID, cut(call_id)))
     tool_type = sc.TOOL_TYPE_EXTENSION if injected else sc.TOOL_TYPE_FUNCTION
     found.append(wire.label(sc.TOOL_TYPE, tool_type))
     found.append(wire.boolean(sc.TOOL_INJECTED, injected))
     return found
 
 
-def thought_attributes(thought: ModelThought) -> list[bytes]:
+def thought_attributes(thought: ModelThought, cut: Cutter) -> list[bytes]:
     """Return what a thought says without its text."""
     source = thought.metadata.get("source")
     if not isinstance(source, str) or not source:
         return []
-    return [wire.label(sc.THOUGHT_SOURCE, source[:MAX_TEXT])]
+    return [wire.label(sc.THOUGHT_SOURCE, cut(source))]

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.usage import Usage
     from otelbridge.telemetry.accounts import Account
     from otelbridge.telemetry.labels import Labels
+    from otelbridge.telemetry.series import SeriesLimit
     from otelbridge.telemetry.summary import Summary
     from otelbridge.telemetry.valuation import Valued
 
@@ -44,6 +45,7 @@ class Booker:
         profiles: Whose metrics are booked; see
             `otelbridge.telemetry.variants.profiles_of`.
         labels: Admits values as labels.
+        series: Admits combinations of them.
         trace_grouping: What a trace is, for the exemplars of samples.
         user_label: Whether the user is a label.
     """
@@ -52,11 +54,14 @@ class Booker:
         self,
         profiles: Iterable[sc.Profile],
         labels: Labels,
+        series: SeriesLimit,
         *,
         trace_grouping: TraceGrouping = "interception",
         user_label: bool = False,
     ) -> None:
         self._labels = labels
+        self._series = series
+        self._known = series.known
         self._trace_grouping = trace_grouping
         self._user_label = user_label
         told = tuple(profiles)
@@ -66,8 +71,9 @@ class Booker:
         self._durations = tuple(ins.INSTRUMENTS[name] for name in names)
 
     def committed(self, changes: Changes) -> None:
-        """Admit the label values that a transaction admitted, once it has been committed."""
+        """Keep the labels and series that a transaction admitted, once it has been committed."""
         self._labels.committed(changes)
+        self._series.committed(changes)
 
     def record(
         self, record: Record, account: Account, value: Valued | None, changes: Changes
@@ -84,13 +90,13 @@ class Booker:
             if value is not None:
                 self._tokens(record, account, value, changes)
         elif isinstance(record, PromptUsed):
-            changes.count(ins.PROMPTS, *self._agent(account, changes))
+            self._count(changes, ins.PROMPTS, *self._agent(account, changes))
             changes.use(account.usage_key(record.at_ns), _PROMPT)
         elif isinstance(record, ToolUsed):
             self._tool(record, changes)
             changes.use(account.usage_key(record.at_ns), _TOOL_CALL)
         elif isinstance(record, ModelThought):
-            changes.count(ins.THOUGHTS, *self._agent(account, changes))
+            self._count(changes, ins.THOUGHTS, *self._agent(account, changes))
         else:
             self._agent(account, changes)  # so that /metrics can name what is active
 
@@ -98,9 +104,8 @@ class Booker:
         """Book a finalised interception; its records have been booked as they came."""
         interception = summary.interception
         agent = self._agent(account, changes)
-        changes.count(
-            ins.INTERCEPTIONS, *agent, summary.outcome.value, self._user(account, changes)
-        )
+        user = self._user(account, changes)
+        self._count(changes, ins.INTERCEPTIONS, *agent, summary.outcome.value, user)
         changes.use(account.usage_key(summary.start_ns), _INTERCEPTION)
         error = ""
         if summary.error_type:
@@ -132,8 +137,11 @@ class Booker:
         place = chat_place(interception.id, root_id, self._trace_grouping)
         for instrument, part, value in samples:
             exemplar = Exemplar(value, summary.end_ns, place.trace_id, place.span_id)
+            key = _sample_key(instrument.name, agent, error, part)
+            if key not in self._known:
+                key = self._series.admitted(key, changes)
             changes.sample_series(
-                _sample_key(instrument.name, agent, error, part),
+                key,
                 bounds=instrument.bounds,
                 value=value,
                 exemplar=exemplar,
@@ -147,9 +155,9 @@ class Booker:
         user = self._user(account, changes)
         if self._counters:
             self._count_tokens(usage, agent, user, changes)
-        nanos = _book_cost(value.cost, agent, user, changes)
+        nanos = self._cost(value.cost, agent, user, changes)
         if usage.inconsistent:
-            changes.count(ins.INCONSISTENT, *agent)
+            self._count(changes, ins.INCONSISTENT, *agent)
         totals = UsageTotals(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -168,10 +176,40 @@ class Booker:
         for part, instrument in self._counters:
             for modality, count in modalities[part]:
                 key = _counter_key(instrument.name, agent, modality, user)
+                if key not in self._known:
+                    key = self._series.admitted(key, changes)
                 changes.count_series(key, count)
 
+    def _cost(
+        self, cost: Cost | None, agent: tuple[str, str, str], user: str, changes: Changes
+    ) -> int:
+        """Book each component in whole billionths of a dollar and return their sum.
+
+        Each component of each record is rounded by itself, a half to the even
+        neighbour (IEEE 754's roundTiesToEven): sums of what was booked are exact.
+        A component of more than 100,000 USD is booked as that.
+        """
+        if cost is None:
+            self._count(changes, ins.UNPRICED, *agent)
+            return 0
+        total = 0
+        for component in _COMPONENTS:
+            amount = getattr(cost, component)
+            if amount:
+                nanos = min(round(amount * _NANO), _MAX_NANOS)
+                self._count(changes, ins.COST, *agent, component, user, amount=nanos)
+                total += nanos
+        return total
+
+    def _count(self, changes: Changes, instrument: str, *values: str, amount: int = 1) -> None:
+        key = (instrument, values)
+        if key not in self._known:
+            key = self._series.admitted(key, changes)
+        changes.count_series(key, amount)
+
     def _tool(self, tool: ToolUsed, changes: Changes) -> None:
-        changes.count(
+        self._count(
+            changes,
             ins.TOOL_CALLS,
             self._labels.value(sc.TOOL_NAME, tool.tool, changes),
             "true" if tool.injected else "false",
@@ -245,23 +283,3 @@ def _with_audio(tokens: int, audio: int, rest: str) -> list[tuple[str, int]]:
         return [(rest, tokens)]
     heard = min(audio, tokens)
     return [(sc.Modality.AUDIO.value, heard), (rest, tokens - heard)]
-
-
-def _book_cost(cost: Cost | None, agent: tuple[str, str, str], user: str, changes: Changes) -> int:
-    """Book each component in whole billionths of a dollar and return their sum.
-
-    Each component of each record is rounded by itself, a half to the even
-    neighbour (IEEE 754's roundTiesToEven): sums of what was booked are exact.
-    A component of more than 100,000 USD is booked as that.
-    """
-    if cost is None:
-        changes.count(ins.UNPRICED, *agent)
-        return 0
-    total = 0
-    for component in _COMPONENTS:
-        amount = getattr(cost, component)
-        if amount:
-            nanos = min(round(amount * _NANO), _MAX_NANOS)
-            changes.count(ins.COST, *agent, component, user, amount=nanos)
-            total += nanos
-    return total

@@ -13,12 +13,13 @@ from otelbridge.domain.records import (
 from otelbridge.telemetry import content, wire
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry.attributes import (
-    MAX_TEXT,
     prompt_attributes,
     thought_attributes,
     tool_attributes,
 )
+from otelbridge.telemetry.limits import Cutter
 from otelbridge.telemetry.metadata import metadata_attributes
+from otelbridge.telemetry.stripping import is_shed
 from otelbridge.telemetry.summary import WITH_MSG_ID
 
 if TYPE_CHECKING:
@@ -53,9 +54,26 @@ def span_event(record: Told, interception: bytes, *, with_content: bool) -> byte
     return wire.event(_NAMES[type(record)], record.at_ns, attributes)
 
 
-def log_event(record: Told, place: SpanPlace, interception: bytes, *, with_content: bool) -> bytes:
-    """Return a record as a log record of its chat span; see `span_event`."""
+def log_event(
+    record: Told,
+    place: SpanPlace,
+    interception: bytes,
+    *,
+    with_content: bool,
+    is_spared: bool = False,
+) -> bytes:
+    """Return a record as a log record of its chat span; see `span_event`.
+
+    Args:
+        record: The record.
+        place: Its chat span.
+        interception: The attribute that names its interception.
+        with_content: Whether events may carry content.
+        is_spared: Whether they carry none because space is short.
+    """
     attributes = _attributes(record, interception, with_content=with_content)
+    if is_shed(record, is_wanted=with_content, is_spared=is_spared):
+        attributes.append(wire.boolean(sc.CONTENT_SHED, True))
     return wire.log_record(place, _NAMES[type(record)], record.at_ns, attributes=attributes)
 
 
@@ -77,32 +95,40 @@ def interception_attribute(interception_id: UUID) -> bytes:
 
 
 def _attributes(record: Told, interception: bytes, *, with_content: bool) -> list[bytes]:
-    own = own_attributes(record, with_content=with_content)
-    return event_attributes(record, interception, own, record.metadata)
+    cut = Cutter()
+    own = own_attributes(record, cut, with_content=with_content)
+    return event_attributes(record, interception, own, record.metadata, cut=cut)
 
 
-def own_attributes(record: Told, *, with_content: bool) -> list[bytes]:
+def own_attributes(record: Told, cut: Cutter, *, with_content: bool) -> list[bytes]:
     """Return the attributes of the record's own row of the field table."""
     if isinstance(record, PromptUsed):
         found = prompt_attributes(record)
-        return found + content.input_messages([record]) if with_content else found
-    if isinstance(record, ToolUsed):
-        found = tool_attributes(record)
-        return found + content.tool_arguments(record) if with_content else found
-    found = thought_attributes(record)
-    return found + content.output_messages([record]) if with_content else found
+        said = content.input_messages([record]) if with_content else []
+    elif isinstance(record, ToolUsed):
+        found = tool_attributes(record, cut)
+        said = content.tool_arguments(record) if with_content else []
+    else:
+        found = thought_attributes(record, cut)
+        said = content.output_messages([record]) if with_content else []
+    return [*found, *said, *content.changes_of([record])] if said else found
 
 
 def event_attributes(
-    record: Record, interception: bytes, own: list[bytes], metadata: Mapping[str, MetadataValue]
+    record: Record,
+    interception: bytes,
+    own: list[bytes],
+    metadata: Mapping[str, MetadataValue],
+    *,
+    cut: Cutter,
 ) -> list[bytes]:
     """Return what every event has, around the record's own attributes."""
     found = [interception]
     if isinstance(record, WITH_MSG_ID) and record.msg_id:
-        found.append(wire.text(sc.RESPONSE_ID, record.msg_id[:MAX_TEXT]))
+        found.append(wire.text(sc.RESPONSE_ID, cut(record.msg_id)))
     found += own
     if record.synthetic_time:
         found.append(wire.boolean(sc.SYNTHETIC, True))
     if metadata:
-        found += metadata_attributes(metadata)
-    return found
+        found += metadata_attributes(metadata, cut)
+    return found + cut.attributes() if cut.count else found

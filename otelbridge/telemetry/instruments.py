@@ -161,7 +161,10 @@ BUDGET_UTILIZATION = "aibridge.budget.utilization"
 CALLS_REFUSED = "otelbridge.calls.refused"
 GATEWAY_ERRORS = "otelbridge.gateway.protocol_errors"
 GATEWAY_SESSIONS = "otelbridge.gateway.sessions"
+CONTENT_REDACTED = "otelbridge.content.redacted"
+CONTENT_TRUNCATED = "otelbridge.content.truncated"
 LABEL_OVERFLOW = "otelbridge.label.overflow"
+SERIES_OVERFLOW = "otelbridge.series.overflow"
 RECORDS_ORPHAN = "otelbridge.records.orphan"
 RECORDS_LATE = "otelbridge.records.late"
 
@@ -261,18 +264,73 @@ _BRIDGE = (
         "{interception}",
         "Attempts to tell an interception that failed; it is tried again.",
     ),
+    _counter(
+        "otelbridge.records.told", "{record}", "Records of interceptions that were finalised."
+    ),
+    _counter(
+        "otelbridge.records.lost",
+        "{record}",
+        "Acknowledged records that the journal has lost: its file was damaged.",
+        sc.REASON,
+    ),
     _observed("otelbridge.journal.records", "{record}", "Records of open interceptions."),
+    _observed(
+        "otelbridge.journal.unread",
+        "{record}",
+        "Records that have not been read since the start; new ones are accepted meanwhile.",
+    ),
+    _observed("otelbridge.journal.free", "By", "Free space on the journal's disk."),
+    _observed(
+        "otelbridge.journal.disk_full",
+        "1",
+        "1 if the disk was full and has no space yet: the oldest telemetry is given up.",
+    ),
     _observed("otelbridge.journal.bytes", "By", "Size of the journal."),
     _observed("otelbridge.journal.oldest_age", "s", "Age of the oldest undelivered telemetry."),
+    _counter("otelbridge.delivery.told", "{item}", "Items that are to be sent to it.", *_DELIVERY),
     _counter(
         "otelbridge.delivery.delivered", "{item}", "Items that a destination took.", *_DELIVERY
+    ),
+    _observed("otelbridge.delivery.waiting", "By", "Size of what waits for it.", sc.DESTINATION),
+    _counter(
+        "otelbridge.content.shed",
+        "{item}",
+        "Items told without content that they could have had, because too much waits.",
+        *_DELIVERY,
     ),
     _counter(
         "otelbridge.delivery.rejected",
         "{item}",
-        "Items that a destination refused for good.",
+        "Items that a destination will never get, by reason; those that it refused for good are"
+        " among them.",
         *_DELIVERY,
         sc.REASON,
+    ),
+    _counter(
+        "otelbridge.delivery.dead_lettered",
+        "{item}",
+        "Rejected items that are kept as dead letters.",
+        *_DELIVERY,
+        sc.REASON,
+    ),
+    _counter(
+        "otelbridge.delivery.resent",
+        "{item}",
+        "Items of dead letters that are told once more.",
+        *_DELIVERY,
+    ),
+    _counter(
+        "otelbridge.delivery.dropped",
+        "{item}",
+        "Items of dead letters that were dropped, because somebody asked for it or for space.",
+        *_DELIVERY,
+        sc.REASON,
+    ),
+    _observed(
+        "otelbridge.delivery.dead_letters",
+        "{item}",
+        "Items that are kept as dead letters now.",
+        *_DELIVERY,
     ),
     _counter(
         "otelbridge.delivery.retries",
@@ -303,6 +361,24 @@ _BRIDGE = (
         " 0 while it is right.",
     ),
     _observed("otelbridge.delivery.lag", "s", "Age of the oldest item not yet taken.", *_DELIVERY),
+    _counter(
+        CONTENT_REDACTED,
+        "{secret}",
+        "Secrets that were taken out before anything was told.",
+        sc.RULE,
+    ),
+    _counter(
+        CONTENT_TRUNCATED,
+        "{text}",
+        "Prompts, arguments and thoughts that were cut to what may be told.",
+        sc.RECORD_KIND,
+    ),
+    _counter(
+        SERIES_OVERFLOW,
+        "{value}",
+        "Values told under _OTHER because their instrument has too many series.",
+        sc.INSTRUMENT,
+    ),
     _counter(
         LABEL_OVERFLOW,
         "{value}",

@@ -14,7 +14,9 @@ from otelbridge.telemetry.events import (
     kind_name,
     own_attributes,
 )
+from otelbridge.telemetry.limits import Cutter
 from otelbridge.telemetry.metadata import extra_attributes, with_token_metadata
+from otelbridge.telemetry.stripping import is_shed
 from otelbridge.telemetry.summary import error_type_of
 
 if TYPE_CHECKING:
@@ -51,6 +53,7 @@ def late_event(
     profile: Profile,
     value: Valued | None,
     with_content: bool,
+    is_spared: bool = False,
 ) -> bytes:
     """Return a record that came after its interception was told, as a log record.
 
@@ -61,23 +64,27 @@ def late_event(
         profile: Which names are used.
         value: Usage and cost, for a token record.
         with_content: Whether events may carry content.
+        is_spared: Whether they carry none because space is short.
     """
-    metadata = record.metadata
+    metadata, cut = record.metadata, Cutter()
     if isinstance(record, InterceptionStarted):
-        own = start_attributes(record, provider)
+        own = start_attributes(record, provider, cut)
     elif isinstance(record, InterceptionEnded):
         own = _end_attributes(record)
     elif isinstance(record, TokensUsed):
-        own = _token_attributes(value, profile) if value else []
+        own = _token_attributes(value, profile, cut) if value else []
         metadata = with_token_metadata({}, [record])
     else:
-        own = own_attributes(record, with_content=with_content)
+        own = own_attributes(record, cut, with_content=with_content)
     attributes = event_attributes(
         record,
         interception_attribute(record.interception_id),
         [wire.label(sc.RECORD_KIND, kind_name(record)), *own],
         metadata,
+        cut=cut,
     )
+    if is_shed(record, is_wanted=with_content, is_spared=is_spared):
+        attributes.append(wire.boolean(sc.CONTENT_SHED, True))
     return wire.log_record(place, sc.EVENT_LATE, record.at_ns, attributes=attributes)
 
 
@@ -86,7 +93,7 @@ def _end_attributes(end: InterceptionEnded) -> list[bytes]:
     return [wire.label(sc.ERROR_TYPE, error_type)] if error_type else []
 
 
-def _token_attributes(value: Valued, profile: Profile) -> list[bytes]:
-    extra, _ = extra_attributes(value.usage.extra)
+def _token_attributes(value: Valued, profile: Profile, cut: Cutter) -> list[bytes]:
+    extra, _ = extra_attributes(value.usage.extra, cut)
     cost = cost_attributes(value.cost, is_unpriced=value.cost is None)
     return [*usage_attributes(value.usage, profile), *extra, *cost]

@@ -1,7 +1,6 @@
 """Metadata: what gateways send besides their fields, told within our own limits.
 
-An exporter's limits would cut the oldest attributes first, required ones
-among them; so the limits are here, and what is left out is counted.
+What is beyond them is left out or cut, and counted.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import math
 from typing import TYPE_CHECKING, TypeAlias
 
 from otelbridge.domain.usage import USAGE_KEYS
+from otelbridge.errors import escaped
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry import wire
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from otelbridge.domain.records import MetadataValue, TokensUsed
+    from otelbridge.telemetry.limits import Cutter
 
 #: How many keys are told, the first in byte order.
 MAX_KEYS = 32
@@ -39,31 +40,35 @@ _INT64 = 1 << 63
 _MAX_CACHED = 64
 
 
-def metadata_attributes(metadata: _Metadata) -> list[bytes]:
+def metadata_attributes(metadata: _Metadata, cut: Cutter) -> list[bytes]:
     """Return ``aibridge.metadata.<key>`` of each key, and how many were left out."""
-    found, dropped = limited(metadata)
+    found, dropped = limited(metadata, cut)
     if dropped:
         found.append(wire.integer(sc.METADATA_DROPPED, dropped))
     return found
 
 
-def limited(metadata: _Metadata) -> tuple[list[bytes], int]:
+def limited(metadata: _Metadata, cut: Cutter) -> tuple[list[bytes], int]:
     """Return the metadata's attributes, and the number of keys left out.
 
     Keys without a value (null) are absent: neither told nor counted.
+
+    Args:
+        metadata: The metadata.
+        cut: Counts values that are cut.
     """
     if metadata.keys() <= _NOT_REPEATED:
         return [], 0
     keys = [k for k, v in metadata.items() if v is not None and k not in _NOT_REPEATED]
     told = _first_keys([key for key in keys if key != _TAKEN])
-    found = [_attribute(f"{sc.METADATA}.{key}", metadata[key]) for key in told]
+    found = [_attribute(f"{sc.METADATA}.{name}", metadata[key], cut) for name, key in told.items()]
     return found, len(keys) - len(told)
 
 
-def extra_attributes(extra: Mapping[str, int | float]) -> tuple[list[bytes], int]:
+def extra_attributes(extra: Mapping[str, int | float], cut: Cutter) -> tuple[list[bytes], int]:
     """Return ``aibridge.usage.extra.<key>`` of each key, and the number of keys left out."""
     told = _first_keys(list(extra))
-    found = [_attribute(f"{sc.USAGE_EXTRA}.{key}", extra[key]) for key in told]
+    found = [_attribute(f"{sc.USAGE_EXTRA}.{name}", extra[key], cut) for name, key in told.items()]
     return found, len(extra) - len(told)
 
 
@@ -84,12 +89,17 @@ def with_token_metadata(metadata: _Metadata, records: Iterable[TokensUsed]) -> _
     return metadata if joined is None else joined
 
 
-def _first_keys(keys: list[str]) -> list[str]:
+def _first_keys(keys: list[str]) -> dict[str, str]:
+    """Return the first keys by the names that they are told under: made safe, none twice."""
     # The order of code points is the byte order of UTF-8.
-    return sorted(key for key in keys if 0 < len(key) <= MAX_KEY)[:MAX_KEYS]
+    first = sorted(key for key in keys if 0 < len(key) <= MAX_KEY)[:MAX_KEYS]
+    told: dict[str, str] = {}
+    for key in first:
+        told.setdefault(escaped(key, MAX_KEY), key)
+    return told
 
 
-def _attribute(key: str, value: MetadataValue) -> bytes:
+def _attribute(key: str, value: MetadataValue, cut: Cutter) -> bytes:
     if isinstance(value, bool):
         return wire.boolean(key, value)
     if isinstance(value, int) and -_INT64 <= value < _INT64:
@@ -98,23 +108,27 @@ def _attribute(key: str, value: MetadataValue) -> bytes:
         return wire.double(key, float(value))
     if isinstance(value, str) and len(value) <= _MAX_CACHED:
         return wire.label(key, value)
-    return wire.text(key, _cut(value if isinstance(value, str) else _json(value)))
+    return wire.text(key, _cut(value if isinstance(value, str) else json_of(value), cut))
 
 
-def _cut(text: str) -> str:
+def _cut(text: str, cut: Cutter) -> str:
     if len(text) * 4 <= MAX_VALUE_BYTES:  # at most four bytes a character
         return text
-    return text.encode("utf-8", "replace")[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
+    data = text.encode("utf-8", "replace")
+    if len(data) <= MAX_VALUE_BYTES:
+        return text
+    cut.count += 1
+    return data[:MAX_VALUE_BYTES].decode("utf-8", "ignore")
 
 
-def _json(value: MetadataValue) -> str:
+def json_of(value: MetadataValue) -> str:
     """Return JSON that does not depend on the order of a map's keys."""
     try:
         return json.dumps(
             value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False
         )
     except ValueError:
-        return _json(_finite(value))
+        return json_of(_finite(value))
 
 
 def _finite(value: MetadataValue) -> MetadataValue:

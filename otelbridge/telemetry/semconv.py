@@ -165,6 +165,27 @@ MCP_SERVER_URL = _own(
     "aibridge.mcp.server.url", "The MCP server, without user information, query and fragment."
 )
 THOUGHT_SOURCE = _own("aibridge.thought.source", "Where the thought came from.")
+PROMPT_FINGERPRINT = _own(
+    "aibridge.prompt.fingerprint",
+    "The same for the same prompt, by the operator's key; on a span that of the last prompt.",
+)
+TOOL_INPUT_FINGERPRINT = _own(
+    "aibridge.tool.input.fingerprint", "The same for the same arguments, by the operator's key."
+)
+CONTENT_TRUNCATED = _own(
+    "aibridge.content.truncated", "How many of the prompts, arguments and thoughts here were cut."
+)
+CONTENT_SHA256 = _own(
+    "aibridge.content.sha256", "SHA-256 of a text that was cut, as it was sent; hexadecimal."
+)
+CONTENT_REDACTED = _own(
+    "aibridge.content.redacted",
+    "How many secrets were taken out of the prompts, arguments and thoughts here.",
+)
+ATTRIBUTES_TRUNCATED = _own(
+    "aibridge.attributes.truncated", "How many attribute values here were cut to their limits."
+)
+CONTENT_SHED = _own("aibridge.content.shed", "True: content was left out because space was short.")
 OUTCOME = _own("aibridge.outcome", "How it went.")
 COST_COMPONENT = _own("aibridge.cost.component", "What the money was spent on.")
 BUDGET_PERIOD = _own("aibridge.budget.period", "When the budget begins anew: day, week or month.")
@@ -177,6 +198,8 @@ GATEWAY_BUILD = _own("otelbridge.gateway.build", "The gateway's build, as it say
 DESTINATION = _own("otelbridge.destination", "The destination's name.")
 SIGNAL = _own("otelbridge.signal", "traces, metrics or logs.")
 REASON = _own("otelbridge.reason", "Why.")
+RULE = _own("otelbridge.redaction.rule", "Which rule found a secret.")
+INSTRUMENT = _own("otelbridge.instrument", "The instrument that has too many series.")
 LABEL = _own("otelbridge.label", "The attribute key whose values are too many.")
 
 #: Every attribute, by key.

@@ -10,7 +10,8 @@ from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry import wire
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_MAX_URL = 1024
+#: Length of a URL, in characters; a longer one is not told.
+MAX_URL = 1024
 
 # The first that fits names the error.
 _ERRORS = (
@@ -38,7 +39,7 @@ def server_attributes(url: str) -> tuple[bytes, ...]:
     A text that is no http or https URL, or has more than 1024 characters, is
     not told at all: it cannot be seen which part of it is secret.
     """
-    return _server_attributes(url) if len(url) <= _MAX_URL else ()
+    return _server_attributes(url) if len(url) <= MAX_URL else ()
 
 
 @lru_cache(maxsize=1024)

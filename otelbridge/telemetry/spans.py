@@ -8,7 +8,6 @@ from otelbridge.errors import escaped
 from otelbridge.telemetry import content, ids, wire
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry.attributes import (
-    MAX_TEXT,
     call_attributes,
     cost_attributes,
     start_attributes,
@@ -21,7 +20,9 @@ from otelbridge.telemetry.events import (
     span_event,
     told_as_events,
 )
+from otelbridge.telemetry.limits import Cutter
 from otelbridge.telemetry.metadata import extra_attributes, limited, with_token_metadata
+from otelbridge.telemetry.stripping import is_shed
 from otelbridge.telemetry.wire import SpanKind, SpanPlace
 
 if TYPE_CHECKING:
@@ -75,28 +76,33 @@ def _chat_span(summary: Summary, variant: Variant, place: SpanPlace, named: byte
 def _chat_attributes(summary: Summary, variant: Variant, named: bytes) -> list[bytes]:
     interception = summary.interception
     start = interception.start
+    cut = Cutter()
     found = [wire.label(sc.OPERATION_NAME, sc.CHAT), named]
     if start is None:
         found.append(wire.label(sc.PROVIDER_NAME, summary.provider))
     else:
-        found += start_attributes(start, summary.provider)
-    found += _response_attributes(summary)
+        found += start_attributes(start, summary.provider, cut)
+    found += _response_attributes(summary, cut)
     if summary.usage is not None:
         found += usage_attributes(summary.usage, variant.profile)
         found += cost_attributes(summary.cost, is_unpriced=summary.is_unpriced)
     if summary.error_type:
         found.append(wire.label(sc.ERROR_TYPE, summary.error_type))
     found += _thread_attributes(interception)
-    found += _flags(summary)
-    found += _metadata(summary)
+    found += _flags(summary, variant)
+    found += _metadata(summary, cut)
+    prompts, thoughts = interception.prompts, interception.thoughts
+    if prompts and prompts[-1].prints.fingerprint:
+        found.append(wire.text(sc.PROMPT_FINGERPRINT, prompts[-1].prints.fingerprint.hex()))
     if variant.has_span_content:
-        found += content.input_messages(interception.prompts)
-        found += content.output_messages(interception.thoughts)
-    return found
+        found += content.input_messages(prompts)
+        found += content.output_messages(thoughts)
+        found += content.changes_of([*prompts, *thoughts])
+    return found + cut.attributes()
 
 
-def _response_attributes(summary: Summary) -> list[bytes]:
-    msg_ids = [msg_id[:MAX_TEXT] for msg_id in summary.response_ids]
+def _response_attributes(summary: Summary, cut: Cutter) -> list[bytes]:
+    msg_ids = [cut(msg_id) for msg_id in summary.response_ids]
     if not msg_ids:
         return []
     found = [wire.text(sc.RESPONSE_ID, msg_ids[-1])]
@@ -113,24 +119,30 @@ def _thread_attributes(interception: Interception) -> list[bytes]:
     return found
 
 
-def _flags(summary: Summary) -> list[bytes]:
+def _flags(summary: Summary, variant: Variant) -> list[bytes]:
     interception = summary.interception
+    is_wanted = variant.content != "NO_CONTENT"
+    shed = any(
+        is_shed(record, is_wanted=is_wanted, is_spared=variant.is_spared)
+        for record in interception.records
+    )
     flags = (
         (interception.is_orphan, sc.ORPHAN),
         (interception.is_incomplete, sc.INCOMPLETE),
         (interception.end_conflict, sc.END_CONFLICT),
         (summary.is_clamped, sc.CLAMPED),
         (summary.is_synthetic, sc.SYNTHETIC),
+        (shed, sc.CONTENT_SHED),
     )
     return [wire.boolean(key, True) for is_set, key in flags if is_set]
 
 
-def _metadata(summary: Summary) -> list[bytes]:
+def _metadata(summary: Summary, cut: Cutter) -> list[bytes]:
     interception = summary.interception
     metadata = interception.start.metadata if interception.start else {}
-    found, dropped = limited(with_token_metadata(metadata, interception.tokens))
+    found, dropped = limited(with_token_metadata(metadata, interception.tokens), cut)
     if summary.usage is not None and summary.usage.extra:
-        extra, more = extra_attributes(summary.usage.extra)
+        extra, more = extra_attributes(summary.usage.extra, cut)
         found += extra
         dropped += more
     if dropped:
@@ -156,17 +168,20 @@ def _status(summary: Summary, variant: Variant) -> bytes:
 
 def _tool_span(tool: ToolUsed, variant: Variant, chat: SpanPlace, named: bytes) -> bytes:
     """Return the execution of a tool that the gateway ran. Only its end is known."""
+    cut = Cutter()
     attributes = [
         wire.label(sc.OPERATION_NAME, sc.EXECUTE_TOOL),
         named,
         wire.label(sc.MCP_METHOD, sc.TOOLS_CALL),
-        *tool_attributes(tool),
+        *tool_attributes(tool, cut),
         wire.boolean(sc.TOOL_DURATION_KNOWN, False),
     ]
     if tool.synthetic_time:
         attributes.append(wire.boolean(sc.SYNTHETIC, True))
-    if variant.has_span_content:
+    if variant.has_span_content and tool.input is not None:
         attributes += content.tool_arguments(tool)
+        attributes += content.changes_of([tool])
+    attributes += cut.attributes()
     error = tool.invocation_error or ""
     status = wire.error_status(error if variant.has_span_content else "") if error else b""
     span_id = ids.tool_span_id(tool.interception_id, tool.identity)
@@ -184,11 +199,13 @@ def _client_tool_span(
     tool: ToolCall, parent: Parent, follow_up: SpanPlace, *, until_ns: int
 ) -> bytes:
     """Return the client's own run of a tool: from being asked for to the follow-up's start."""
+    cut = Cutter()
     attributes = [
         wire.label(sc.OPERATION_NAME, sc.EXECUTE_TOOL),
         interception_attribute(parent.interception_id),
-        *call_attributes(tool.tool, tool.call_id, injected=False),
+        *call_attributes(tool.tool, tool.call_id, cut, injected=False),
         wire.boolean(sc.TOOL_INFERRED, True),
+        *cut.attributes(),
     ]
     if until_ns < tool.at_ns:
         attributes.append(wire.boolean(sc.CLAMPED, True))

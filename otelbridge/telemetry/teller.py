@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelbridge.domain.ports import OutboxItem, Signal
-from otelbridge.domain.records import TokensUsed
+from otelbridge.domain.records import TokensUsed, ToolUsed
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry import wire
 from otelbridge.telemetry.accounts import Accounts
 from otelbridge.telemetry.booking import Booker
+from otelbridge.telemetry.cleaning import Cleaner
 from otelbridge.telemetry.cost import GenaiPricer
 from otelbridge.telemetry.events import interception_attribute, kind_name, log_event, told_as_events
 from otelbridge.telemetry.ids import chat_place
 from otelbridge.telemetry.late import late_event, start_of
 from otelbridge.telemetry.prices import load_prices
 from otelbridge.telemetry.providers import ProviderNames
+from otelbridge.telemetry.redaction import Redactor
+from otelbridge.telemetry.series import SeriesLimit
 from otelbridge.telemetry.spans import spans_of
+from otelbridge.telemetry.stripping import without_content
 from otelbridge.telemetry.summary import summarise
+from otelbridge.telemetry.truncation import Shortener
 from otelbridge.telemetry.valuation import Valuation
 from otelbridge.telemetry.variants import profiles_of, variants_of
 
@@ -26,7 +31,7 @@ if TYPE_CHECKING:
 
     from otelbridge.config.sections import Config
     from otelbridge.domain.interception import Closed, Interception
-    from otelbridge.domain.ledger import Changes
+    from otelbridge.domain.ledger import Changes, SeriesKey
     from otelbridge.domain.ports import Pricer
     from otelbridge.domain.records import InterceptionStarted, Record
     from otelbridge.telemetry.labels import Labels
@@ -48,6 +53,8 @@ class OtlpTeller:
         accounts: Knows whose usage is counted.
         booker: Adds to the ledger.
         pricer: Knows prices.
+        cleaner: Takes out what must not be told. Nothing else here sees a
+            record before.
     """
 
     def __init__(
@@ -57,11 +64,14 @@ class OtlpTeller:
         accounts: Accounts,
         booker: Booker,
         pricer: Pricer,
+        cleaner: Cleaner,
     ) -> None:
-        self._variants = tuple(variants)
+        self._variants = self._all_variants = tuple(variants)
+        self._spared = 0
         self._accounts = accounts
         self._booker = booker
         self._values = Valuation(pricer)
+        self._cleaner = cleaner
 
     def record_arrived(
         self, record: Record, start: InterceptionStarted | None, changes: Changes
@@ -69,13 +79,18 @@ class OtlpTeller:
         """Book a record of an interception whose start is known (None: it never came)."""
         if start is None:
             changes.count(ins.RECORDS_ORPHAN, kind_name(record))
-        value = self._values.arrived(record, start) if isinstance(record, TokensUsed) else None
-        self._booker.record(record, self._accounts.of(start), value, changes)
+        account, value = self._accounts.of(start), None
+        if isinstance(record, TokensUsed):
+            value = self._values.arrived(record, start and self._cleaner.start(start))
+        elif isinstance(record, ToolUsed):
+            record = self._cleaner.with_safe_name(record)
+        self._booker.record(record, account, value, changes)
 
     def interception_closed(
         self, interception: Interception, changes: Changes
     ) -> Sequence[OutboxItem]:
         """Book a finalised interception and return what will be told of it."""
+        interception = self._cleaner.interception(interception, changes)
         start = interception.start
         account = self._accounts.of(start)
         summary = summarise(
@@ -89,6 +104,7 @@ class OtlpTeller:
     def record_late(self, record: Record, closed: Closed, changes: Changes) -> Sequence[OutboxItem]:
         """Book a record that came after its interception was told; return what will be told."""
         changes.count(ins.RECORDS_LATE, kind_name(record))
+        record, closed = self._cleaner.late(record, changes), self._cleaner.closed(closed)
         start = start_of(closed)
         value = self._values.told(record, start) if isinstance(record, TokensUsed) else None
         account = self._accounts.of_closed(closed)
@@ -103,38 +119,67 @@ class OtlpTeller:
                     profile=variant.profile,
                     value=value,
                     with_content=variant.has_event_content,
+                    is_spared=variant.is_spared,
                 )
                 items += _items(Signal.LOGS, variant.logs, [event])
         return items
+
+    def spare(self, destinations: int) -> None:
+        """Tell these destinations, and only these, no content from now on."""
+        if destinations != self._spared:
+            self._spared = destinations
+            self._variants = tuple(without_content(self._all_variants, destinations))
 
     def committed(self, changes: Changes) -> None:
         """Note that the changes are durable: label values admitted in them count from now on."""
         self._booker.committed(changes)
 
 
-def build_teller(config: Config, bits: Mapping[str, int], labels: Labels) -> OtlpTeller:
+def build_teller(
+    config: Config, bits: Mapping[str, int], labels: Labels, *, known: Iterable[SeriesKey] = ()
+) -> OtlpTeller:
     """Build a teller from the settings.
 
     Args:
         config: The settings.
         bits: Each destination's bit (``1 << i``), by its name.
         labels: Admits values as labels.
+        known: The series of the ledger.
 
     Raises:
         ConfigError: If the file of prices cannot be read or is wrong.
     """
     providers = ProviderNames(config.telemetry.providers)
     overrides = config.prices.overrides
+    variants = variants_of(config, bits)
+    cleaner = _cleaner(config, variants)
     return OtlpTeller(
-        variants_of(config, bits),
-        accounts=Accounts(providers),
+        variants,
+        accounts=Accounts(providers, cleaner.start),
         booker=Booker(
             profiles_of(config),
             labels,
+            SeriesLimit(config.metrics.series_limit, known),
             trace_grouping=config.telemetry.trace_grouping,
             user_label=config.metrics.user_label,
         ),
         pricer=GenaiPricer(providers, load_prices(overrides) if overrides else None),
+        cleaner=cleaner,
+    )
+
+
+def build_shortener(config: Config) -> Shortener:
+    """Build what cuts a text to what one may take, and goes through no secret."""
+    safe_end = Redactor(config.content.redaction).safe_end
+    return Shortener(config.content.limits.item, safe_end)
+
+
+def _cleaner(config: Config, variants: Sequence[Variant]) -> Cleaner:
+    return Cleaner(
+        Redactor(config.content.redaction),
+        build_shortener(config),
+        total_bytes=config.content.limits.total,
+        tells_content=any(variant.content != "NO_CONTENT" for variant in variants),
     )
 
 
@@ -151,7 +196,7 @@ def _logs(summary: Summary, variant: Variant) -> list[bytes]:
     named = interception_attribute(interception.id)
     with_content = variant.has_event_content
     return [
-        log_event(record, place, named, with_content=with_content)
+        log_event(record, place, named, with_content=with_content, is_spared=variant.is_spared)
         for record in told_as_events(interception.records)
     ]
 

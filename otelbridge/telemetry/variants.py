@@ -10,8 +10,8 @@ from otelbridge.telemetry.semconv import PROFILES, Profile
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otelbridge.config.content import Capture
     from otelbridge.config.sections import (
-        Capture,
         Config,
         DestinationConfig,
         Events,
@@ -31,6 +31,7 @@ class Variant:
         trace_grouping: What a trace is.
         traces: Bit mask of the destinations that are sent spans.
         logs: Bit mask of the destinations that are sent log records.
+        is_spared: Whether these destinations would be told content, were there space.
     """
 
     semconv: Semconv
@@ -39,6 +40,7 @@ class Variant:
     trace_grouping: TraceGrouping
     traces: int
     logs: int
+    is_spared: bool = False
 
     @property
     def destinations(self) -> int:

@@ -53,11 +53,25 @@ def test_clients_certificates_stand_for_keys() -> None:
     assert _problem(listen={"grpc": "0.0.0.0:1"}, tls=tls, auth={"grpc": "open"}) == ""
 
 
+def test_gateways_elsewhere_need_tls() -> None:
+    auth = {"metrics_token": "t"}
+
+    assert _problem(listen={"http": "0.0.0.0:8088"}, tls=_TLS, auth=auth) == (
+        "listen.http: 0.0.0.0:8088 needs [tls] http = true with cert and key, " + _INSECURE
+    )
+
+
 def test_metrics_elsewhere_need_a_token() -> None:
-    assert _problem(listen={"http": "0.0.0.0:8088"}) == (
+    tls = {**_TLS, "http": True}
+
+    assert _problem(listen={"http": "0.0.0.0:8088"}, tls=tls) == (
         f"listen.http: 0.0.0.0:8088 needs auth.metrics_token, {_INSECURE}"
     )
-    assert _problem(listen={"http": "0.0.0.0:8088"}, auth={"metrics_token": "t"}) == ""
+    assert _problem(listen={"http": "0.0.0.0:8088"}, tls=tls, auth={"metrics_token": "t"}) == ""
+
+
+def test_tls_for_http_needs_a_certificate() -> None:
+    assert _problem(tls={"http": True}) == "tls: http = true needs cert and key"
 
 
 def test_whoever_says_so_listens_unprotected() -> None:

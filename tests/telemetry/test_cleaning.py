@@ -391,6 +391,19 @@ def test_a_late_record_is_booked_under_no_secret() -> None:
     assert {key.model for key in changes.usage} == {f"m-{MARKER}"}
 
 
+def test_a_name_of_a_million_characters_is_told_by_its_beginning_and_not_remembered() -> None:
+    name = f"{TOKEN} " + "n" * 1_000_000
+    start = changed(STARTED, model=name, client=name, client_session_id=name)
+
+    told = tell([start, changed(RAN, tool=name, server_url=f"https://h/{name}"), ENDED])
+
+    chat = attributes(told.chat.attributes)
+    assert chat["gen_ai.request.model"] == f"{MARKER} {'n' * (1024 - 1 - len(MARKER))}"
+    assert chat["aibridge.attributes.truncated"] == 4
+    assert sum(len(item.body) for item in told.items) < 20_000
+    assert len(repr(told.changes)) < 30_000
+
+
 def test_a_start_that_comes_again_after_it_was_forgotten_is_told_as_it_is_now() -> None:
     first = changed(STARTED, model=TOKEN, synthetic_time=True)
     again = replace(first, at_ns=first.at_ns + 5)
