@@ -50,10 +50,11 @@ interop: $(VENV)/.test  ## prove the bridge against real peers (Collector, Jaege
 	./tests/interop/peers/install.sh
 	$(BIN)/python -m pytest -m interop tests/interop $(ARGS)
 
-bench: $(VENV)/.test  ## the check of keys and the durable pipeline, next to a bare grpc.aio echo
+bench: $(VENV)/.test  ## the check of keys, a gateway's calls and the durable pipeline, next to bare servers
 	$(BIN)/python -m benchmarks.authorizer $(ARGS)
 	$(BIN)/python -m benchmarks.pipeline $(ARGS)
 	$(BIN)/python -m benchmarks.telling $(ARGS)
+	$(BIN)/python -m benchmarks.gateway $(ARGS)
 
 proto:  ## generate otelbridge/proto from proto/aibridged.proto
 	./proto/generate.sh

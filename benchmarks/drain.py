@@ -71,7 +71,7 @@ _KINDS: Final = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the benchmark; its exit status."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.drain")
-    parser.add_argument("--interceptions", type=int, default=20_000, help="the backlog (20000)")
+    parser.add_argument("--interceptions", type=int, default=50_000, help="the backlog (50000)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each (3)")
     parser.add_argument("--directory", type=Path, help="where the journal is put, on a disk")
     options = parser.parse_args(arguments)

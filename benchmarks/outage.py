@@ -6,7 +6,8 @@ What is measured
     two seconds). Callers record interceptions at a fixed rate, and the 99th percentile of the
     replies is compared with that of the healthy turns. Turns alternate, each begins when nothing
     waits any more, and the replies of all turns of a kind are one sample: a checkpoint of the
-    journal, every few seconds, falls into one turn and not into another.
+    journal, every few seconds, falls into one turn and not into another. A turn during which
+    others took much of the machine is taken again.
 
     Then the destination is dead for a while longer, under the same load, and the memory of both
     processes of the bridge is noted every second. Caches fill at first (SQLite's of 64 MiB, the
@@ -25,6 +26,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
@@ -58,6 +60,9 @@ LIMIT_GROWTH: Final = 1.1
 _MIB: Final = 1 << 20
 _CHANNELS: Final = 8
 _POLL_S: Final = 0.1
+# Cores that others may take, and how often a turn is taken.
+_ELSEWHERE: Final = 0.4
+_TRIES: Final = 4
 
 
 @dataclass(slots=True)
@@ -122,7 +127,7 @@ async def _compare(options: argparse.Namespace) -> int:
             serve_helper("drain_sink") as good,
             folder.serve(good=good.port, bad=bad.port) as bridge,
         ):
-            bench = _Bench(folder, bridge, bad, options)
+            bench = _Bench(folder, bridge, (good, bad), options)
             await bench.turn(HEALTHY)  # connections, caches
             for number in range(1, options.rounds + 1):
                 for kind in (kind for each in KINDS for kind in (HEALTHY, each)):
@@ -134,18 +139,32 @@ async def _compare(options: argparse.Namespace) -> int:
 
 
 class _Bench:
-    """A bridge, its bad destination, and how both are loaded."""
+    """A bridge, its good and its bad destination, and how they are loaded."""
 
     def __init__(
-        self, folder: Folder, bridge: Child, bad: Child, options: argparse.Namespace
+        self,
+        folder: Folder,
+        bridge: Child,
+        destinations: tuple[Child, Child],
+        options: argparse.Namespace,
     ) -> None:
         self._folder = folder
         self._bridge = bridge
-        self._bad = bad
+        self._good, self._bad = destinations
         self._options = options
 
     async def turn(self, kind: str) -> list[float]:
         """Let the bad destination be of a kind, record for a while; how long each reply took."""
+        for _ in range(_TRIES):
+            foreign_s, began = self._foreign_s(), time.monotonic()
+            took_s = await self._try(kind)
+            elsewhere = (self._foreign_s() - foreign_s) / (time.monotonic() - began)
+            if elsewhere <= _ELSEWHERE:
+                return took_s
+            print(f"{kind}: others took {elsewhere:.1f} cores, once more", file=sys.stderr)
+        return took_s
+
+    async def _try(self, kind: str) -> list[float]:
         await self._bad.ask(HEALTHY)
         while await self._folder.metric("otelbridge_delivery_lag_seconds") > 0:  # noqa: ASYNC110
             await asyncio.sleep(_POLL_S)  # it is another process's
@@ -171,6 +190,12 @@ class _Bench:
         sizes = [size // _MIB for size in noted[::third]]
         print(f"dead for {seconds:g} s: memory {' '.join(map(str, sizes))} MiB")
         return median(noted[-third:]) / median(noted[third : 2 * third] or noted)
+
+    def _foreign_s(self) -> float:
+        """CPU time so far of all that is no part of this."""
+        ours = (self._bridge, self._good, self._bad)
+        own_s = proc.own_cpu_s(os.getpid()) + sum(proc.cpu_s(each.pid) for each in ours)
+        return proc.busy_s() - own_s
 
     def _memory(self) -> int:
         """The resident bytes of the bridge and of its core."""

@@ -22,6 +22,9 @@ _COMMANDS = (
     "mcp",
     "replay",
     "usage",
+    "journal",
+    "reconcile",
+    "deadletters",
 )
 
 

@@ -15,6 +15,7 @@ OtelBridgeError
 └── JournalError           the journal cannot be opened, read or written
     ├── JournalLockedError     another process holds it
     ├── JournalFullError       the disk is full: later commits may succeed
+    ├── JournalDamagedError    its file is damaged: the next start salvages what can be read
     └── CoreLostError          the process that holds it has ended
 """
 
@@ -125,7 +126,8 @@ class OAuthError(OtelBridgeError):
         self.code = code
         self.status = status
         self.retry_after_s = retry_after_s
-        super().__init__(escaped(_QUERY.sub(r"\1", _USERINFO.sub("", message)), _OAUTH_LIMIT))
+        shown = _QUERY.sub(r"\1", _USERINFO.sub("", message[: 10 * _OAUTH_LIMIT]))
+        super().__init__(escaped(shown, _OAUTH_LIMIT))
 
 
 class ProtocolError(OtelBridgeError):
@@ -186,6 +188,10 @@ class JournalLockedError(JournalError):
 
 class JournalFullError(JournalError):
     """The disk is full: nothing of the transaction was committed; a later one may succeed."""
+
+
+class JournalDamagedError(JournalError):
+    """The journal's file is damaged: the next start salvages what can be read."""
 
 
 class CoreLostError(JournalError):

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from otelbridge.commands.partial_settings import usable_sections
 from otelbridge.commands.settings import read_settings
 from otelbridge.config.sections import TlsConfig
+from otelbridge.core.fingerprint_key import load_fingerprinter
+from otelbridge.delivery.credentials import headers_of
 from otelbridge.errors import ConfigError, StoreError, escaped
 from otelbridge.store import load_store
 from otelbridge.store.token_file import TokenFile
@@ -78,6 +80,8 @@ class Examination:
         if "prices" in usable and config.prices.overrides is not None:
             overrides = config.prices.overrides
             self._try(lambda: load_prices(overrides))
+        if "content" in usable:
+            self._try(lambda: load_fingerprinter(config.content))
         for destination in config.destination:
             self._destination(destination)
         if "journal" in usable:
@@ -108,6 +112,7 @@ class Examination:
             self._authorities("tls.client_ca", config.client_ca)
 
     def _destination(self, destination: DestinationConfig) -> None:
+        self._try(lambda: headers_of(destination))
         place, tls = f"destination {destination.name}: tls", destination.tls
         if self._readable(place, {"ca": tls.ca, "cert": tls.cert, "key": tls.key}):
             self._authorities(f"{place}.ca", tls.ca)

@@ -1,20 +1,30 @@
-"""``otelbridge gateways``: the gateways that may connect."""
+"""``otelbridge gateways``: the gateways that may connect, and who has."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import click
 
 from otelbridge.commands.listing import json_option, print_list
-from otelbridge.commands.settings import config_option
+from otelbridge.commands.mcp.times import instant
+from otelbridge.commands.settings import config_option, read_settings
 from otelbridge.commands.store_file import edited, viewed
 from otelbridge.store import new_gateway_key
+from otelbridge.transports.control import ask, control_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from otelbridge.commands.listing import Item
+
+    #: A session as a running bridge tells of it; see `otelbridge.transports.gateway.sessions`.
+    Session: TypeAlias = dict[str, Any]
+
+# Of a gateway with many sessions; the others are counted.
+_MAX_SHOWN = 3
 
 
 @click.group()
@@ -44,10 +54,50 @@ def add(config_path: Path, name: str) -> None:
 @config_option
 @json_option
 def list_gateways(config_path: Path, *, as_json: bool) -> None:
-    """List the gateways."""
-    snapshot = viewed(config_path)
-    items: list[Item] = [{"name": gateway.name} for gateway in snapshot.gateways.values()]
-    print_list(items, as_json=as_json, nothing="no gateways")
+    """List the gateways, and which of them are connected.
+
+    Only a running bridge knows who is connected.
+    """
+    names = [gateway.name for gateway in viewed(config_path).gateways.values()]
+    journal = read_settings(config_path, os.environ).journal.path
+    sessions: list[Session] | None = ask(control_path(journal), "gateways")
+    print_list(items(names, sessions), as_json=as_json, nothing="no gateways")
+
+
+def items(names: Iterable[str], sessions: list[Session] | None) -> list[Item]:
+    """Return what is listed.
+
+    Args:
+        names: The gateways of the store, in its order.
+        sessions: Who is connected; None if nobody knows, as no bridge runs.
+    """
+    return [_item(name, sessions) for name in names]
+
+
+def _item(name: str, sessions: list[Session] | None) -> Item:
+    own = [each for each in sessions or () if each["name"] == name]
+    return {
+        "name": name,
+        "connected": None if sessions is None else bool(own),
+        "sessions": None if sessions is None else len(own),
+        "api_version": _different(each["version"] for each in own),
+        "build": _different(each["build"] for each in own),
+        "since": instant(min(each["since_ns"] for each in own)) if own else None,
+        "peer": _different(_host(each["peer"]) for each in own),
+    }
+
+
+def _different(values: Iterable[str]) -> str | None:
+    """Return the different values as one text: a gateway may have many sessions."""
+    found = list(dict.fromkeys(filter(None, values)))
+    shown = ", ".join(found[:_MAX_SHOWN])
+    more = len(found) - _MAX_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown or None
+
+
+def _host(peer: str) -> str:
+    """Return the host of an address as gRPC writes it: its port means nothing to people."""
+    return peer.partition(":")[2].rpartition(":")[0].strip("[]")
 
 
 @gateways.command()

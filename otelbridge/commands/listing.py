@@ -46,7 +46,7 @@ def _print_table(items: Sequence[Item]) -> None:
         console = Console(width=_UNBOUNDED)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in items[0]:
-        is_count = isinstance(items[0][name], int)
+        is_count = type(items[0][name]) is int  # a yes or no is none
         table.add_column(name.replace("_", " "), justify="right" if is_count else "left")
     for item in items:
         table.add_row(*(_cell(value) for value in item.values()))
@@ -54,4 +54,6 @@ def _print_table(items: Sequence[Item]) -> None:
 
 
 def _cell(value: str | int | None) -> Text:
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
     return Text("-" if value is None else escaped(str(value)))

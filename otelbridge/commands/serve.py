@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import resource
 import signal
 import sys
 from functools import partial
@@ -19,6 +20,7 @@ from otelbridge.logs import set_up_logging
 from otelbridge.server import Server
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from otelbridge.config import Config
@@ -27,6 +29,8 @@ logger = logging.getLogger(__name__)
 
 # A shell's convention: a process that a signal ended has 128 and its number.
 _SIGNALLED = 128
+# Two thousand connections over HTTP, as many over gRPC, and all else twice over.
+_OPEN_FILES = 8192
 
 
 @click.command()
@@ -36,21 +40,24 @@ def serve(config_path: Path) -> None:
 
     SIGTERM and SIGINT drain: calls that were received are answered. A second
     signal ends it at once; what was acknowledged is on disk. SIGHUP reads the
-    store file again, which a change of it does too.
+    store file again, which a change of it does too, and the headers and
+    certificates of destinations.
     """
-    config = read_settings(config_path, os.environ)
+    read = partial(read_settings, config_path, os.environ)
+    config = read()
     set_up_logging(config.log)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        sys.exit(runner.run(_serve(config)))
+        sys.exit(runner.run(_serve(config, read)))
 
 
-async def _serve(config: Config) -> int:
+async def _serve(config: Config, read: Callable[[], Config]) -> int:
     stop = stop_signals()
-    server = Server(config, environ=os.environ)
+    server = Server(config, environ=os.environ, read=read)
     await server.start()
     on_hangup = partial(server.reload, asked_by="SIGHUP")
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, on_hangup)
     _spare_collector()
+    _allow_open_files()
     print_addresses(server)
     return await server.run_until(stop)
 
@@ -66,6 +73,17 @@ def _spare_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+
+
+def _allow_open_files() -> None:
+    """Let the process have as many connections as its listeners allow.
+
+    Where nothing else is set, 1,024 files may be open, and the user may say more.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def print_addresses(server: Server) -> None:

@@ -9,12 +9,12 @@ import gc
 import logging
 import os
 import signal
+import socket
 import sqlite3
 import sys
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from otelbridge.core.channel import receive, send
+from otelbridge.core.channel import Channel, Rows
 from otelbridge.core.core import open_core
 from otelbridge.errors import OtelBridgeError
 from otelbridge.logs import set_up_logging
@@ -32,7 +32,7 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         # Sent to the whole group by a terminal or a supervisor: the bridge drains first.
         signal.signal(number, signal.SIG_IGN)
-    with Connection(int(sys.argv[1])) as channel:
+    with Channel(socket.socket(fileno=int(sys.argv[1]))) as channel:
         try:
             _serve(channel)
         except (EOFError, OSError):
@@ -40,22 +40,22 @@ def main() -> None:
             logger.info("the bridge has ended")
 
 
-def _serve(channel: Connection) -> None:
-    hello: Hello = receive(channel)
+def _serve(channel: Channel) -> None:
+    hello: Hello = channel.receive()
     set_up_logging(hello.config.log, level=hello.log_level)
     try:
         core, opened = open_core(hello.config, clock_ns=hello.clock_ns, pid=os.getppid())
     except Exception as error:  # noqa: BLE001  # the process's edge: told to the bridge
-        send(channel, _portable(error))
+        channel.send(_portable(error))
         return
-    send(channel, opened)
+    channel.send(opened)
     gc.collect()
     gc.freeze()  # see `otelbridge.commands.serve`
     gc.set_threshold(100_000, 50, 100)
     request: Request | None = None
     while request is None or request.method != "close":
-        request = receive(channel)
-        send(channel, _answer(core, request))
+        request = channel.receive()
+        channel.send(_answer(core, request))
 
 
 def _answer(core: Core, request: Request) -> Any:
@@ -73,7 +73,7 @@ def _answer(core: Core, request: Request) -> Any:
     if isinstance(answer, Result):
         outcomes = [each if each is None else _portable(each) for each in answer.outcomes]
         return answer._replace(outcomes=outcomes)
-    return answer
+    return Rows.of(answer) if request.method == "read" else answer
 
 
 def _portable(error: Exception) -> Exception:

@@ -12,6 +12,7 @@ from otelbridge.domain.records import Prints
 from otelbridge.domain.spending import Spending
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.inspection import status
+from otelbridge.journal.reserve import Reserve
 from otelbridge.journal.subscriptions import Subscription
 from otelbridge.journal.usage import usage_rows
 from otelbridge.recording import Limits, Recording
@@ -151,9 +152,7 @@ def open_core(
         JournalError: If the journal cannot be opened.
         ConfigError: If the file of prices, or of the fingerprints' key, is wrong.
     """
-    journal = SqliteJournal(
-        config.journal.path, pid=pid, reserve_bytes=config.journal.reserve_bytes
-    )
+    journal = SqliteJournal(config.journal.path, pid=pid, reserve=reserve_of(config))
     try:
         return _build(journal, config, clock_ns)
     except BaseException:
@@ -204,6 +203,11 @@ def _build(
         waiting_bytes=journal.outbox.total_bytes(),
     )
     return Core(recording, journal, takes=takes_of(config)), opened
+
+
+def reserve_of(config: Config) -> Reserve:
+    """Return what is kept back of the journal's disk."""
+    return Reserve(config.journal.path, size=config.journal.reserve_bytes)
 
 
 def takes_of(config: Config) -> dict[str, frozenset[str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from otelbridge.core.core import takes_of
+from otelbridge.core.core import reserve_of, takes_of
 from otelbridge.domain.books import ITEMS_TOLD
 from otelbridge.domain.ledger import Ledger
 from otelbridge.errors import JournalError
@@ -35,7 +35,7 @@ def letters_at_rest(config: Config, *, clock_ns: Callable[[], int]) -> Iterator[
     path = config.journal.path
     if not path.exists():
         raise JournalError(f"{path}: no bridge runs here, and none has kept a journal")
-    journal = SqliteJournal(path, reserve_bytes=config.journal.reserve_bytes)
+    journal = SqliteJournal(path, reserve=reserve_of(config))
     try:
         journal.outbox.load()
         settling = _Settling(journal, clock_ns)

@@ -11,10 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
-from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
-from otelbridge.core.channel import Hello, Opened, Request, receive, send
+from otelbridge.core.channel import Channel, Hello, Opened, Request, Rows
 from otelbridge.errors import CoreLostError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ class CoreProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._channel = Connection(ours.detach())
+        self._channel = Channel(ours)
         level = logging.getLogger("otelbridge").getEffectiveLevel()
         try:
             self.opened: Opened = self._exchange(Hello(config, clock_ns, level))
@@ -83,10 +82,10 @@ class CoreProcess:
         self, destination: str, signal: Signal, *, after: int, limit: int, max_bytes: int
     ) -> list[OutboxRow]:
         """Return a destination's rows; see `Core.read`."""
-        answer: list[OutboxRow] = self._call(
+        answer: Rows = self._call(
             "read", destination, signal, after=after, limit=limit, max_bytes=max_bytes
         )
-        return answer
+        return answer.unpacked()
 
     def tend(self) -> None:
         """See whether the disk has space again; see `Core.tend`."""
@@ -157,8 +156,8 @@ class CoreProcess:
 
     def _exchange(self, message: object) -> Any:
         try:
-            send(self._channel, message)
-            answer = receive(self._channel)
+            self._channel.send(message)
+            answer = self._channel.receive()
         except (EOFError, OSError):
             raise CoreLostError(f"the journal's process has ended: {self._end()}") from None
         if isinstance(answer, Exception):

@@ -32,10 +32,10 @@ class Backoff:
 
         Args:
             asked_s: What the server asked for: never less, and half a second
-                more at most.
+                more at most. 0 asks for nothing.
         """
         longest_s = min(_FIRST_S * 2.0 ** min(self._failures, 10), MAX_DELAY_S)
         self._failures += 1
-        if asked_s is not None:
+        if asked_s:
             return min(asked_s, _MAX_ASKED_S) + _JITTER_S * self._timing.random()
         return longest_s * (1 + self._timing.random()) / 2

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 
+from otelbridge.delivery.credentials import CredentialFiles
 from otelbridge.delivery.destination import Destination
 from otelbridge.delivery.endpoints import signals_of
 from otelbridge.delivery.lane import Lane
@@ -13,6 +15,7 @@ from otelbridge.delivery.metrics_worker import MetricsWorker
 from otelbridge.delivery.otlp_grpc import GrpcExporter
 from otelbridge.delivery.otlp_http import HttpExporter
 from otelbridge.delivery.outbox_worker import OutboxWorker
+from otelbridge.delivery.renewal import RenewableExporter
 from otelbridge.delivery.requests import Envelope
 from otelbridge.delivery.resource import encode_resource
 from otelbridge.delivery.series import GROWING, SeriesView
@@ -94,8 +97,16 @@ class Delivery:
         """Return how every destination does."""
         return [destination.status for destination in self._destinations]
 
+    async def reload(self, configs: Iterable[DestinationConfig]) -> None:
+        """Take headers and certificates of new settings, by destination; all else stays."""
+        named = {config.name: config for config in configs}
+        for destination in self._destinations:
+            if destination.name in named:
+                await destination.reload(named[destination.name])
+
     def _destination(self, config: DestinationConfig) -> Destination:
-        exporter = self._exporter(config)
+        files = CredentialFiles(config)
+        exporter = RenewableExporter(partial(self._exporter, files))
         profile = profile_of(self._config, config)
         envelope = Envelope(self._resource, version=self._version, schema_url=profile.schema_url)
         workers: list[tuple[Lane, Worker]] = []
@@ -106,19 +117,23 @@ class Delivery:
                 exporter=exporter,
                 count=self._outbox.count,
                 timing=self._timing,
-                secrets=config.headers.values(),
+                secrets=files.credentials.headers.values(),
             )
             if signal is Signal.METRICS:
                 workers.append((lane, self._metrics_worker(config, lane, envelope)))
             else:
                 workers.append((lane, OutboxWorker(lane, outbox=self._outbox, envelope=envelope)))
-        return Destination(config.name, exporter=exporter, workers=workers)
+        return Destination(
+            config.name, exporter=exporter, workers=workers, files=files, timing=self._timing
+        )
 
-    def _exporter(self, config: DestinationConfig) -> Exporter:
-        user_agent = f"otelbridge/{self._version}"
+    def _exporter(self, files: CredentialFiles) -> Exporter:
+        config, shown, user_agent = files.config, files.credentials, f"otelbridge/{self._version}"
         if config.protocol == "grpc":
-            return GrpcExporter(config, user_agent=user_agent)
-        return HttpExporter(config, user_agent=user_agent, now_ns=self._timing.now_ns)
+            return GrpcExporter(config, user_agent=user_agent, credentials=shown)
+        return HttpExporter(
+            config, user_agent=user_agent, now_ns=self._timing.now_ns, credentials=shown
+        )
 
     def _metrics_worker(
         self, config: DestinationConfig, lane: Lane, envelope: Envelope

@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 DELIVERED = "otelbridge.delivery.delivered"
 REJECTED = "otelbridge.delivery.rejected"
+BURIED = "otelbridge.delivery.dead_lettered"
 RETRIES = "otelbridge.delivery.retries"
 
 _PARTIAL = "partial_success"
@@ -63,13 +64,13 @@ class Lane:
         self.signal = signal
         self.timing = timing
         self.health = Health(destination, signal, timing=timing)
-        # A header's value may be quoted without its scheme, as in "Bearer TOKEN".
-        words = {word for secret in secrets for word in (secret, secret.rpartition(" ")[2])}
-        self._secrets = sorted(filter(None, words), key=len, reverse=True)
+        self._secrets: list[str] = []
+        self.hide(secrets)
         self._exporter = exporter
         self._count = count
         self._backoff = Backoff(timing)
         self._draining = asyncio.Event()
+        self._roused = asyncio.Event()
         self._logged_at_s: float | None = None
 
     @property
@@ -80,6 +81,17 @@ class Lane:
     def drain(self) -> None:
         """Begin the end: no wait lasts any longer."""
         self._draining.set()
+
+    def rouse(self) -> None:
+        """End the wait that is under way: what failed may be taken now."""
+        self._backoff.reset()
+        self._roused.set()
+
+    def hide(self, secrets: Iterable[str]) -> None:
+        """Show these secrets neither, from now on."""
+        # A header's value may be quoted without its scheme, as in "Bearer TOKEN".
+        words = {word for secret in secrets for word in (secret, secret.rpartition(" ")[2])}
+        self._secrets = sorted({*words, *self._secrets} - {""}, key=len, reverse=True)
 
     async def repeat(self, step: Callable[[], Awaitable[bool]]) -> None:
         """Take steps until one returns False. No error ends it: it is shown, and tried again."""
@@ -118,8 +130,9 @@ class Lane:
         return self._backoff.next_delay_s(failure.after_s)
 
     async def rest(self, seconds: float) -> None:
-        """Wait, but no longer than until draining begins."""
-        await self.until_draining(self.timing.sleep(seconds))
+        """Wait, but no longer than until draining begins or the lane is roused."""
+        self._roused.clear()
+        await self.until_draining(either(self.timing.sleep(seconds), self._roused.wait()))
 
     async def until_draining(self, wait: Coroutine[object, object, object]) -> None:
         """Wait for something, but no longer than until draining begins."""
@@ -138,8 +151,13 @@ class Lane:
             )
 
     def rejected(self, items: int, reason: str) -> None:
-        """Count items that will never be taken."""
+        """Count items that the destination will never take."""
         self._count(REJECTED, self.destination, self.signal.value, reason, amount=items)
+
+    def buried(self, items: int, reason: str) -> None:
+        """Count items that the destination refused and that are kept as dead letters."""
+        self.rejected(items, reason)
+        self._count(BURIED, self.destination, self.signal.value, reason, amount=items)
 
     def log(self, text: str, *, level: int = logging.WARNING) -> None:
         """Write a line, at most one a minute: the counters have them all."""

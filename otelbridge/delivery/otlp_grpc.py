@@ -13,13 +13,8 @@ from google.protobuf.message import DecodeError
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from otelbridge.delivery.endpoints import (
-    endpoint_of,
-    grpc_credentials,
-    grpc_target,
-    headers_of,
-    signals_of,
-)
+from otelbridge.delivery.credentials import read_credentials
+from otelbridge.delivery.endpoints import endpoint_of, grpc_target, signals_of
 from otelbridge.delivery.outcomes import Refused, Retry, TooLarge, parse_response, safe_text
 from otelbridge.domain.ports import Signal
 
@@ -27,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otelbridge.config.sections import DestinationConfig
+    from otelbridge.delivery.credentials import Credentials
     from otelbridge.delivery.endpoints import GrpcTarget
     from otelbridge.delivery.outcomes import Outcome
 
@@ -62,10 +58,16 @@ _OPTIONS = (
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    # A new channel is a new connection: the old one's may be dead without a word.
+    ("grpc.use_local_subchannel_pool", 1),
     # No setting comes from the environment, here and in OTLP/HTTP alike.
     ("grpc.enable_http_proxy", 0),
 )
 _DETAILS = "grpc-status-details-bin"
+#: What gRPC's own limit says, in all its languages.
+_TOO_LARGE = "larger than max"
+#: gRPC's own words where a connection or a proxy, not the server, ended the call.
+_CUT = ("Received RST_STREAM", "Stream removed")
 
 
 class GrpcExporter:
@@ -74,18 +76,26 @@ class GrpcExporter:
     Args:
         config: The destination.
         user_agent: Put before gRPC's own.
+        credentials: Headers and certificates; read from their files if not given.
 
     Raises:
         ConfigError: If a certificate or a header is wrong.
     """
 
-    def __init__(self, config: DestinationConfig, *, user_agent: str) -> None:
+    def __init__(
+        self,
+        config: DestinationConfig,
+        *,
+        user_agent: str,
+        credentials: Credentials | None = None,
+    ) -> None:
+        shown = credentials or read_credentials(config)
         self._timeout_s = config.timeout_s
-        self._metadata = tuple(headers_of(config).items())
+        self._metadata = tuple(shown.headers.items())
         endpoints = {signal: endpoint_of(config, signal) for signal in signals_of(config)}
         targets = {signal: grpc_target(endpoint) for signal, endpoint in endpoints.items()}
         self._channels = {
-            target: _channel(config, target, user_agent=user_agent)
+            target: _channel(config, target, shown, user_agent=user_agent)
             for target in set(targets.values())
         }
         self._calls = {
@@ -109,14 +119,15 @@ class GrpcExporter:
             await channel.close()
 
 
-def _channel(config: DestinationConfig, target: GrpcTarget, *, user_agent: str) -> grpc.aio.Channel:
+def _channel(
+    config: DestinationConfig, target: GrpcTarget, shown: Credentials, *, user_agent: str
+) -> grpc.aio.Channel:
     options = (*_OPTIONS, ("grpc.primary_user_agent", user_agent))
     compression = grpc.Compression.Gzip if config.compression == "gzip" else None
     if not target.is_secure:
         return grpc.aio.insecure_channel(target.address, options=options, compression=compression)
-    return grpc.aio.secure_channel(
-        target.address, grpc_credentials(config), options=options, compression=compression
-    )
+    secure = grpc.ssl_channel_credentials(shown.ca, shown.key, shown.cert)
+    return grpc.aio.secure_channel(target.address, secure, options=options, compression=compression)
 
 
 def outcome_of(code: grpc.StatusCode, details: str | None, *, after_s: float | None) -> Outcome:
@@ -130,10 +141,11 @@ def outcome_of(code: grpc.StatusCode, details: str | None, *, after_s: float | N
     reason = f"grpc_{code.name.lower()}"
     message = safe_text(details)
     if code is _Code.RESOURCE_EXHAUSTED and after_s is None:
-        return TooLarge(reason=reason, message=message)
+        return TooLarge(reason=reason, message=message, is_certain=_TOO_LARGE in message)
     if code in _RETRYABLE or code is _Code.RESOURCE_EXHAUSTED:
-        return Retry(reason=reason, message=message, after_s=after_s)
-    if code in _MISCONFIGURED:
+        is_silence = code is _Code.DEADLINE_EXCEEDED
+        return Retry(reason=reason, message=message, after_s=after_s, is_silence=is_silence)
+    if code in _MISCONFIGURED or message.startswith(_CUT):
         return Retry(reason=reason, message=message)
     return Refused(reason=reason, message=message)
 

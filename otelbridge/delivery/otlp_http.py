@@ -17,13 +17,15 @@ import httpx2
 from google.protobuf.message import DecodeError
 from google.rpc.status_pb2 import Status
 
-from otelbridge.delivery.endpoints import endpoint_of, headers_of, signals_of, ssl_context
+from otelbridge.delivery.credentials import read_credentials
+from otelbridge.delivery.endpoints import endpoint_of, signals_of
 from otelbridge.delivery.outcomes import Ok, Refused, Retry, TooLarge, parse_response, safe_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otelbridge.config.sections import DestinationConfig
+    from otelbridge.delivery.credentials import Credentials
     from otelbridge.delivery.outcomes import Outcome
     from otelbridge.domain.ports import Signal
 
@@ -48,14 +50,21 @@ class HttpExporter:
         config: The destination.
         user_agent: The User-Agent header.
         now_ns: The time, for a Retry-After that is a date.
+        credentials: Headers and certificates; read from their files if not given.
 
     Raises:
         ConfigError: If a certificate or a header is wrong.
     """
 
     def __init__(
-        self, config: DestinationConfig, *, user_agent: str, now_ns: Callable[[], int]
+        self,
+        config: DestinationConfig,
+        *,
+        user_agent: str,
+        now_ns: Callable[[], int],
+        credentials: Credentials | None = None,
     ) -> None:
+        shown = credentials or read_credentials(config)
         for name in _TALKATIVE:
             logging.getLogger(name).setLevel(logging.WARNING)
         self._now_ns = now_ns
@@ -66,14 +75,14 @@ class HttpExporter:
             "user-agent": user_agent,
             # A small answer is not worth a decompressor that a hostile one could blow up.
             "accept-encoding": "identity",
-            **headers_of(config),
+            **shown.headers,
             "content-type": _PROTOBUF,
         }
         if self._gzip:
             headers["content-encoding"] = "gzip"
         self._client = httpx2.AsyncClient(
             headers=headers,
-            verify=ssl_context(config),
+            verify=shown.context,
             timeout=None,
             follow_redirects=False,
             trust_env=False,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from otelbridge.delivery.backoff import Backoff
 from otelbridge.delivery.batches import BatchSize
 from otelbridge.delivery.outcomes import Ok, Retry, TooLarge
+from otelbridge.delivery.sifting import Sifting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,13 +22,18 @@ if TYPE_CHECKING:
 #: destination refuses everything, and burying all of a backlog at full speed
 #: would help nobody.
 _COINCIDENCES = 8
+#: RESOURCE_EXHAUSTED is also what a server says that takes no more for now. A row
+#: of less than a MiB is tried again so often before it is taken for too large.
+_DOUBTS = 3
+_SURELY_LARGE = 1024 * 1024
 
 
 class OutboxWorker:
     """Delivers rows in their order; a row is acknowledged once it was taken or buried.
 
-    A request that was cut after the destination had it is sent again: the same
-    rows, byte for byte, with the same span ids.
+    One request is under way at a time; behind a full one the next rows are read
+    meanwhile. A request that was cut after the destination had it is sent
+    again: the same rows, byte for byte, with the same span ids.
     """
 
     def __init__(self, lane: Lane, *, outbox: Outbox, envelope: Envelope) -> None:
@@ -34,39 +41,63 @@ class OutboxWorker:
         self._outbox = outbox
         self._envelope = envelope
         self._size = BatchSize()
+        self._ahead: asyncio.Task[list[OutboxRow]] | None = None
         self._buried = 0
+        self._doubts = 0
         self._pace = Backoff(lane.timing)
 
     async def run(self) -> None:
         """Deliver until draining has begun and nothing is left, or a try fails."""
-        await self._lane.repeat(self._step)
+        try:
+            await self._lane.repeat(self._step)
+        finally:
+            self._forget_ahead()
 
     async def _step(self) -> bool:
-        destination, signal = self._lane.destination, self._lane.signal
-        rows = await self._outbox.read(
-            destination, signal, limit=self._size.rows, max_bytes=self._size.max_bytes
-        )
+        rows = await self._rows()
         if rows:
             return await self._tell(rows)
         if not self._lane.is_draining:
+            destination, signal = self._lane.destination, self._lane.signal
             await self._lane.until_draining(self._outbox.wait(destination, signal))
             return True
         return False
 
+    async def _rows(self) -> list[OutboxRow]:
+        ahead, self._ahead = self._ahead, None
+        return await (self._read() if ahead is None else ahead)
+
+    async def _read(self, *, after: int = 0) -> list[OutboxRow]:
+        return await self._outbox.read(
+            self._lane.destination,
+            self._lane.signal,
+            limit=self._size.rows,
+            max_bytes=self._size.max_bytes,
+            after=after,
+        )
+
     async def _tell(self, rows: Sequence[OutboxRow]) -> bool:
+        if self._size.is_full(rows):
+            self._ahead = asyncio.create_task(self._read(after=rows[-1].seq))
         outcome = await self._lane.export(self._envelope.wrap([row.body for row in rows]))
-        if isinstance(outcome, Retry):
-            return await self._wait_after(outcome)
         if isinstance(outcome, Ok):
             self._take(rows, outcome)
             return True
+        self._forget_ahead()
+        if isinstance(outcome, Retry):
+            return await self._wait_after(outcome)
         if len(rows) == 1:
-            return await self._bury(rows[0], outcome)
+            return await self._doubt(rows[0], outcome)
         if isinstance(outcome, TooLarge):
-            self._size.too_large(rows)
+            self._size.too_large(rows, is_certain=outcome.is_certain)
         else:
             self._size.refused(rows)
         return True
+
+    def _forget_ahead(self) -> None:
+        if self._ahead is not None:
+            self._ahead.cancel()
+            self._ahead = None
 
     async def _wait_after(self, failure: Retry) -> bool:
         delay_s = self._lane.failed(failure)
@@ -79,23 +110,57 @@ class OutboxWorker:
         self._acknowledge(rows[-1])
         self._lane.delivered(sum(row.items for row in rows), answer)
         self._size.taken(rows)
-        self._buried = 0
+        self._trust()
+
+    def _trust(self) -> None:
+        """Note that the destination takes something."""
+        self._buried = self._doubts = 0
         self._pace.reset()
 
-    async def _bury(self, row: OutboxRow, outcome: Refused | TooLarge) -> bool:
-        lane = self._lane
-        self._outbox.bury(lane.destination, lane.signal, row, reason=str(outcome))
+    async def _doubt(self, row: OutboxRow, outcome: Refused | TooLarge) -> bool:
+        """Sift a row that was refused by itself, once it is clear that it is for the row."""
+        is_clear = not isinstance(outcome, TooLarge) or outcome.is_certain
+        if is_clear or len(row.body) >= _SURELY_LARGE or self._doubts == _DOUBTS:
+            return await self._sift(row, outcome)
+        self._doubts += 1
+        return await self._wait_after(Retry(reason=outcome.reason, message=outcome.message))
+
+    async def _sift(self, row: OutboxRow, outcome: Refused | TooLarge) -> bool:
+        """Deliver what is taken of a row and bury the rest."""
+        sifting = Sifting(row, outcome)
+        while bodies := sifting.next():
+            answer = await self._lane.export(self._envelope.wrap(bodies))
+            if not isinstance(answer, Retry):
+                sifting.answered(answer)
+            elif not await self._wait_after(answer):
+                return False  # the row is told anew, as a whole, after the next start
         self._acknowledge(row)
-        lane.rejected(row.items, outcome.reason)
-        lane.log(f"a row of {len(row.body)} bytes became a dead letter: {outcome}")
+        for items, ok in sifting.taken:
+            self._lane.delivered(items, ok)
+        for refusal, bodies in sifting.refused:
+            self._bury(row, refusal, bodies)
         self._size.buried()
+        self._doubts = 0
+        if sifting.taken:
+            self._trust()
+        return not sifting.refused or await self._slow_down(sifting.refused[-1][0])
+
+    def _bury(self, row: OutboxRow, outcome: Refused | TooLarge, bodies: Sequence[bytes]) -> None:
+        lane, body = self._lane, b"".join(bodies)
+        letter = row._replace(items=len(bodies), body=body)
+        self._outbox.bury(lane.destination, lane.signal, letter, reason=str(outcome))
+        lane.buried(len(bodies), outcome.reason)
+        lane.log(f"{len(bodies)} items of {len(body)} bytes became a dead letter: {outcome}")
+
+    async def _slow_down(self, outcome: Refused | TooLarge) -> bool:
+        """Wait if one row after the other was refused."""
         self._buried += 1
         if self._buried <= _COINCIDENCES:
             return True
-        lane.health.failed(f"refuses everything: {outcome}")
-        if lane.is_draining:
+        self._lane.health.failed(f"refuses everything: {outcome}")
+        if self._lane.is_draining:
             return False
-        await lane.rest(self._pace.next_delay_s())
+        await self._lane.rest(self._pace.next_delay_s())
         return True
 
     def _acknowledge(self, row: OutboxRow) -> None:

@@ -57,9 +57,11 @@ class Retry(Failure):
 
     Attributes:
         after_s: When to try again at the earliest, if the server says so.
+        is_silence: Whether there was no answer at all.
     """
 
     after_s: float | None = None
+    is_silence: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +71,14 @@ class Refused(Failure):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TooLarge(Failure):
-    """A smaller request may be taken."""
+    """A smaller request may be taken.
+
+    Attributes:
+        is_certain: Whether the server says that it is for its size; else it may
+            be for the rate.
+    """
+
+    is_certain: bool = True
 
 
 Outcome: TypeAlias = Ok | Retry | Refused | TooLarge

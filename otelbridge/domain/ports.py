@@ -101,6 +101,9 @@ class Teller(Protocol):
     def record_late(self, record: Record, closed: Closed, changes: Changes) -> Sequence[OutboxItem]:
         """Book a record that came after its interception was told; return what will be told."""
 
+    def spare(self, destinations: int) -> None:
+        """Tell these destinations (a bit mask), and only these, no content from now on."""
+
     def committed(self, changes: Changes) -> None:
         """Note that the changes are durable: label values admitted in them count from now on."""
 
@@ -109,11 +112,18 @@ class Outbox(Protocol):
     """What delivery takes from the journal. All methods may be called from the event loop."""
 
     async def read(
-        self, destination: str, signal: Signal, *, limit: int, max_bytes: int
+        self, destination: str, signal: Signal, *, limit: int, max_bytes: int, after: int = 0
     ) -> list[OutboxRow]:
         """Return the oldest rows not yet acknowledged, at most ``limit`` and about ``max_bytes``.
 
         At least one row is returned if there is one, however large.
+
+        Args:
+            destination: For whom.
+            signal: Of which signal.
+            limit: How many rows at most.
+            max_bytes: How many bytes at most, but for a single row.
+            after: Leave out rows up to this one: they are under way.
         """
 
     async def wait(self, destination: str, signal: Signal) -> None:

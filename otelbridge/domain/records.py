@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, NewType, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NewType, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +38,35 @@ class RecordKind(IntEnum):
     THOUGHT = 4
     TOOL = 5
     END = 6
+
+
+_FINGERPRINT_BYTES = 16
+_NO_FINGERPRINT = 32  # so many bytes are a SHA-256 alone
+
+
+class Prints(NamedTuple):
+    """What is known of a content besides itself and its length.
+
+    Attributes:
+        fingerprint: Keyed: 16 bytes, or nothing without a key.
+        sha256: 32 bytes where only the beginning of the content was kept; else nothing.
+    """
+
+    fingerprint: bytes = b""
+    sha256: bytes = b""
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Prints:
+        """Return what `pack` has packed."""
+        size = 0 if len(packed) == _NO_FINGERPRINT else _FINGERPRINT_BYTES
+        return cls(packed[:size], packed[size:]) if packed else NO_PRINTS
+
+    def pack(self) -> bytes:
+        """Return both as bytes."""
+        return self.fingerprint + self.sha256
+
+
+NO_PRINTS = Prints()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,12 +170,16 @@ class PromptUsed(RecordBase):
     Attributes:
         msg_id: The provider's id of the response; may be empty.
         prompt: The text, or None where content is not kept.
-        length: Its length in Unicode code points.
+        length: Its length in Unicode code points, as it was sent.
+        prints: What else is known of it.
+        redacted: How many secrets were taken out of it; only before it is told.
     """
 
     msg_id: str
     prompt: str | None
     length: int
+    prints: Prints = NO_PRINTS
+    redacted: int = 0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -157,7 +190,9 @@ class ToolUsed(RecordBase):
         msg_id: The provider's id of the response; may be empty.
         tool: The tool's name.
         input: Its arguments as JSON text, or None where content is not kept.
-        length: Length of the arguments in Unicode code points.
+        length: Length of the arguments in Unicode code points, as they were sent.
+        prints: What else is known of them.
+        redacted: How many secrets were taken out of them; only before they are told.
         injected: Whether the gateway itself ran the tool, on an MCP server.
         server_url: The MCP server's URL, for an injected tool.
         invocation_error: Why the gateway could not run it.
@@ -169,6 +204,8 @@ class ToolUsed(RecordBase):
     tool: str
     input: str | None
     length: int
+    prints: Prints = NO_PRINTS
+    redacted: int = 0
     injected: bool = False
     server_url: str | None = None
     invocation_error: str | None = None
@@ -182,11 +219,15 @@ class ModelThought(RecordBase):
 
     Attributes:
         content: The text, or None where content is not kept.
-        length: Its length in Unicode code points.
+        length: Its length in Unicode code points, as it was sent.
+        prints: What else is known of it.
+        redacted: How many secrets were taken out of it; only before it is told.
     """
 
     content: str | None
     length: int
+    prints: Prints = NO_PRINTS
+    redacted: int = 0
 
 
 Record: TypeAlias = (

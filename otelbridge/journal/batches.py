@@ -1,76 +1,158 @@
 """The batch table: records of open interceptions, a row a commit.
 
-A row is deleted when every interception in it has been finalised.
+A row is deleted when every interception in it has been finalised. Which
+interceptions a row holds stands in a column of its own, before the records:
+the table can be known without reading a record.
 """
 
 from __future__ import annotations
 
 import json
-import logging
+import struct
 import zlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.journal.entries import pack, unpack
+from otelbridge.journal.quarantine import Damage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from otelbridge.journal.entries import Entry
+    from otelbridge.journal.quarantine import Quarantine
 
-logger = logging.getLogger(__name__)
+_CHECKSUM = struct.Struct("<I")
+_ID = struct.Struct(">QQ")
+
+
+class Row(NamedTuple):
+    """A row of the table.
+
+    Attributes:
+        interceptions: Whose records it was written with, as numbers.
+        entries: Those of its records that can be read, in order.
+    """
+
+    interceptions: set[int]
+    entries: list[Entry]
 
 
 class BatchTable:
-    """Which rows hold records of which open interceptions."""
+    """Which rows hold records of which open interceptions.
 
-    def __init__(self, database: sqlite3.Connection) -> None:
+    Args:
+        database: The connection.
+        quarantine: Where damaged rows are reported.
+    """
+
+    def __init__(self, database: sqlite3.Connection, quarantine: Quarantine) -> None:
         self._database = database
-        self._rows_of: dict[int, set[int]] = {}
+        self._quarantine = quarantine
+        # By the ids' numbers; a row's number stands once, in ascending order.
+        self._rows_of: dict[int, list[int]] = {}
         self._open_in: dict[int, int] = {}
         self._first_received_ns: dict[int, int] = {}
+        self._drafted: tuple[int, set[int], int] | None = None
+        # Rows of finalised interceptions alone that a killed process left behind.
+        self._left_over: list[int] = []
         (last,) = database.execute("SELECT max(seq) FROM batch").fetchone()
         self._next = (last or 0) + 1
 
     def __len__(self) -> int:
         return len(self._open_in)
 
+    def __contains__(self, interception: UUID) -> bool:
+        return interception.int in self._rows_of
+
+    @property
+    def has_left_over(self) -> bool:
+        """Return whether the next `delete` has rows to delete, even without an interception."""
+        return bool(self._left_over)
+
+    @property
+    def interceptions(self) -> int:
+        """Return of how many interceptions there are records, finalised ones among them."""
+        return len(self._rows_of)
+
+    @property
+    def last(self) -> int:
+        """Return the number of the newest row that was ever inserted."""
+        return self._next - 1
+
     def oldest_ns(self) -> int | None:
         """Return when the oldest record that is kept arrived; None if none is."""
         seq = next(iter(self._open_in), None)
         return None if seq is None else self._first_received_ns[seq]
 
-    def replay(self) -> Iterator[tuple[int, list[Entry]]]:
-        """Yield every row's entries, the oldest first; report and skip a damaged row."""
-        cursor = self._database.execute("SELECT seq, crc, body FROM batch ORDER BY seq")
-        for seq, crc, body in cursor:
-            try:
-                if zlib.crc32(body) != crc:
-                    raise ValueError("the checksum does not match")
-                entries = list(unpack(body))
-            except ValueError as error:
-                logger.error("journal: batch %d of %d bytes is lost: %s", seq, len(body), error)
-                continue
-            yield seq, entries
+    def load(self) -> int:
+        """Learn what is in the table; return the number of records, finalised ones among them."""
+        total = 0
+        rows = self._database.execute(
+            "SELECT seq, records, first_at_ns, interceptions FROM batch ORDER BY seq"
+        )
+        for seq, records, first_at_ns, blob in rows.fetchall():
+            interceptions = _unpack_ids(blob)
+            if interceptions is None:
+                interceptions = self.read(seq).interceptions
+            total += records
+            if interceptions:
+                self._hold(seq, interceptions, first_at_ns)
+            else:
+                self._left_over.append(seq)
+        return total
+
+    def rows_of(self, interception: UUID) -> list[int]:
+        """Return the rows that hold an interception's records, the oldest first."""
+        return self._rows_of.get(interception.int, [])
+
+    def next_after(self, seq: int) -> int | None:
+        """Return the first row behind a number; None if there is none."""
+        (found,) = self._database.execute(
+            "SELECT min(seq) FROM batch WHERE seq > ?", (seq,)
+        ).fetchone()
+        return None if found is None else int(found)
+
+    def read(self, seq: int) -> Row:
+        """Return a row; report what of it cannot be read. There may be none of that number."""
+        found = self._database.execute(
+            "SELECT records, interceptions, body FROM batch WHERE seq = ?", (seq,)
+        ).fetchone()
+        if found is None:
+            return Row(set(), [])
+        records, blob, body = found
+        entries, damaged = unpack(body)
+        interceptions = _unpack_ids(blob)
+        if damaged or len(entries) != records or interceptions is None:
+            lost = f"lost {records - len(entries)} of {records} records, {damaged} bytes"
+            self._quarantine.report(Damage("batch", seq, lost))
+        if interceptions is None:
+            interceptions = {entry.interception_id.int for entry in entries}
+        return Row(interceptions, entries)
 
     def insert(self, entries: list[Entry]) -> int:
         """Insert a row; `inserted` must follow once it is committed."""
-        body = pack(entries)
-        self._database.execute(
-            "INSERT INTO batch VALUES (?, ?, ?)", (self._next, zlib.crc32(body), body)
-        )
-        return self._next
-
-    def inserted(self, seq: int, entries: Iterable[Entry]) -> None:
-        """Note which interceptions a committed row holds."""
-        entries = list(entries)
         interceptions = {entry.interception_id.int for entry in entries}
-        for interception in interceptions:
-            self._rows_of.setdefault(interception, set()).add(seq)
-        self._open_in[seq] = len(interceptions)
-        self._first_received_ns[seq] = min(entry.received_at_ns for entry in entries)
-        self._next = max(self._next, seq + 1)
+        first_at_ns = min(entry.received_at_ns for entry in entries)
+        seq = self._next
+        self._database.execute(
+            "INSERT INTO batch VALUES (?, ?, ?, ?, ?)",
+            (seq, len(entries), first_at_ns, _pack_ids(interceptions), pack(entries)),
+        )
+        self._drafted = seq, interceptions, first_at_ns
+        return seq
+
+    def inserted(self) -> None:
+        """Note that `insert` has been committed, if there was one."""
+        if self._drafted is not None:
+            self._hold(*self._drafted)
+            self._next = max(self._next, self._drafted[0] + 1)
+            self._drafted = None
+
+    def rolled_back(self) -> None:
+        """Note that `insert` has not been committed."""
+        self._drafted = None
 
     def delete(self, interceptions: Iterable[UUID]) -> None:
         """Delete the rows that hold nothing but these and forgotten interceptions."""
@@ -78,22 +160,18 @@ class BatchTable:
         for interception in interceptions:
             for seq in self._rows_of.get(interception.int, ()):
                 left[seq] = left.get(seq, self._open_in[seq]) - 1
-        self.drop(seq for seq, count in left.items() if not count)
-
-    def drop(self, seqs: Iterable[int]) -> None:
-        """Delete these rows."""
-        self._database.execute(
-            "DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?))",
-            (json.dumps(list(seqs)),),
-        )
+        self._drop([*self._left_over, *(seq for seq, count in left.items() if not count)])
 
     def deleted(self, interceptions: Iterable[UUID]) -> None:
         """Note that `delete` has been committed."""
+        self._left_over.clear()
         for interception in interceptions:
-            for seq in self._rows_of.pop(interception.int, ()):
-                self._open_in[seq] -= 1
-                if not self._open_in[seq]:
-                    del self._open_in[seq], self._first_received_ns[seq]
+            self._forget(interception)
+
+    def forget(self, interceptions: Iterable[UUID]) -> None:
+        """Forget interceptions that were finalised before; their rows go with the next `delete`."""
+        for interception in interceptions:
+            self._left_over += self._forget(interception)
 
     def compact(self, *, before_ns: int, is_open: Callable[[UUID], bool]) -> None:
         """Drop finalised interceptions' records from rows older than ``before_ns``.
@@ -103,12 +181,56 @@ class BatchTable:
         """
         old = [seq for seq, first in self._first_received_ns.items() if first < before_ns]
         for seq in old:
-            (body,) = self._database.execute(
-                "SELECT body FROM batch WHERE seq = ?", (seq,)
-            ).fetchone()
-            kept = pack(entry for entry in unpack(body) if is_open(entry.interception_id))
-            if len(kept) < len(body):
+            entries = self.read(seq).entries
+            kept = [entry for entry in entries if is_open(entry.interception_id)]
+            if len(kept) < len(entries):
                 self._database.execute(
-                    "UPDATE batch SET crc = ?, body = ? WHERE seq = ?",
-                    (zlib.crc32(kept), kept, seq),
+                    "UPDATE batch SET records = ?, first_at_ns = ?, interceptions = ?, body = ?"
+                    " WHERE seq = ?",
+                    (*pack_row(kept), seq),
                 )
+
+    def _hold(self, seq: int, interceptions: set[int], first_at_ns: int) -> None:
+        for interception in interceptions:
+            rows = self._rows_of.get(interception)
+            if rows is None:
+                self._rows_of[interception] = [seq]
+            else:
+                rows.append(seq)
+        self._open_in[seq] = len(interceptions)
+        self._first_received_ns[seq] = first_at_ns
+
+    def _forget(self, interception: UUID) -> list[int]:
+        """Forget an interception; return the rows that hold none any more."""
+        emptied = []
+        for seq in self._rows_of.pop(interception.int, ()):
+            self._open_in[seq] -= 1
+            if not self._open_in[seq]:
+                del self._open_in[seq], self._first_received_ns[seq]
+                emptied.append(seq)
+        return emptied
+
+    def _drop(self, seqs: list[int]) -> None:
+        self._database.execute(
+            "DELETE FROM batch WHERE seq IN (SELECT value FROM json_each(?))", (json.dumps(seqs),)
+        )
+
+
+def pack_row(entries: list[Entry]) -> tuple[int, int, bytes, bytes]:
+    """Return the columns of a row that holds these entries, all but its number."""
+    interceptions = {entry.interception_id.int for entry in entries}
+    first_at_ns = min(entry.received_at_ns for entry in entries)
+    return len(entries), first_at_ns, _pack_ids(interceptions), pack(entries)
+
+
+def _pack_ids(interceptions: Iterable[int]) -> bytes:
+    ids = b"".join([number.to_bytes(16, "big") for number in interceptions])
+    return _CHECKSUM.pack(zlib.crc32(ids)) + ids
+
+
+def _unpack_ids(blob: bytes) -> set[int] | None:
+    """Return the interceptions that a row names; None if its index is damaged."""
+    ids = blob[_CHECKSUM.size :]
+    if len(ids) % _ID.size or blob[: _CHECKSUM.size] != _CHECKSUM.pack(zlib.crc32(ids)):
+        return None
+    return {high << 64 | low for high, low in _ID.iter_unpack(ids)}

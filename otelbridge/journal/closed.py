@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from otelbridge.journal.transaction import Finalised
+
+logger = logging.getLogger(__name__)
 
 _IDENTITY_BYTES = 16
 _LABELS = ("provider", "provider_name", "model", "client")
@@ -47,7 +50,7 @@ class ClosedTable:
                 chunk,
             )
             for row in rows:
-                closed = self._closed(row, dedup_after_ns)
+                closed = _closed_or_bare(row, dedup_after_ns)
                 found[closed.id.int] = closed
         return found
 
@@ -90,7 +93,7 @@ class ClosedTable:
             (_hash(initiator_id, call_id), after_ns),
         ).fetchall()
         for interception, started_at_ns, initiator, root, tools in rows:
-            calls = tuple(_tool(*values) for values in json.loads(tools))
+            calls = _tools(tools)
             if initiator == initiator_id.bytes and any(call.call_id == call_id for call in calls):
                 return Parent(
                     interception_id=UUID(bytes=interception),
@@ -124,22 +127,40 @@ class ClosedTable:
             )
         self._database.execute("DELETE FROM answered WHERE at_ns < ?", (calls_before_ns,))
 
-    def _closed(self, row: tuple[Any, ...], after_ns: int) -> Closed:
-        interception, closed_at_ns, start, initiator, root, labels, identities = row
-        if closed_at_ns < after_ns:
-            identities = b""
+
+def _closed_or_bare(row: tuple[Any, ...], after_ns: int) -> Closed:
+    """Return what a row remembers; of a damaged one that its interception was finalised."""
+    try:
+        return _closed(row, after_ns)
+    except (TypeError, ValueError) as error:
+        interception = UUID(bytes=row[0])
+        logger.error("journal: what is remembered of %s is damaged: %s", interception, error)
         return Closed(
-            id=UUID(bytes=interception),
-            closed_at_ns=closed_at_ns,
-            start_identity=None if start is None else Identity(start),
-            initiator_id=None if initiator is None else UUID(bytes=initiator),
-            root_id=UUID(bytes=root),
-            labels=Labels(**dict(zip(_LABELS, json.loads(labels), strict=True))),
-            identities=frozenset(
-                Identity(identities[i : i + _IDENTITY_BYTES])
-                for i in range(0, len(identities), _IDENTITY_BYTES)
-            ),
+            id=interception,
+            start_identity=None,
+            initiator_id=None,
+            root_id=interception,
+            labels=Labels(),
+            closed_at_ns=0,
         )
+
+
+def _closed(row: tuple[Any, ...], after_ns: int) -> Closed:
+    interception, closed_at_ns, start, initiator, root, labels, identities = row
+    if closed_at_ns < after_ns:
+        identities = b""
+    return Closed(
+        id=UUID(bytes=interception),
+        closed_at_ns=closed_at_ns,
+        start_identity=None if start is None else Identity(start),
+        initiator_id=None if initiator is None else UUID(bytes=initiator),
+        root_id=UUID(bytes=root),
+        labels=Labels(**dict(zip(_LABELS, json.loads(labels), strict=True))),
+        identities=frozenset(
+            Identity(identities[i : i + _IDENTITY_BYTES])
+            for i in range(0, len(identities), _IDENTITY_BYTES)
+        ),
+    )
 
 
 def _row(item: Finalised) -> tuple[object, ...]:
@@ -164,6 +185,14 @@ def _tool(call_id: str, tool: str, at_ns: int, identity: str, injected: bool) ->
         identity=Identity(bytes.fromhex(identity)),
         injected=injected,
     )
+
+
+def _tools(text: str) -> tuple[ToolCall, ...]:
+    try:
+        return tuple(_tool(*values) for values in json.loads(text))
+    except (TypeError, ValueError) as error:
+        logger.error("journal: tool calls of a finalised interception are damaged: %s", error)
+        return ()
 
 
 def _hash(initiator_id: UUID, call_id: str) -> int:

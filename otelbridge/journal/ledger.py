@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -11,9 +12,12 @@ from otelbridge.journal.statements import insert_rows
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from otelbridge.domain.ledger import SeriesKey
+    from otelbridge.journal.subscriptions import Count
+
+logger = logging.getLogger(__name__)
 
 _TOTALS = UsageTotals._fields
 _ADD = " ON CONFLICT DO UPDATE SET " + ", ".join(
@@ -39,10 +43,13 @@ class LedgerTables:
             "SELECT instrument, attributes, born_at_ns, value, counts, total FROM series"
         )
         found: dict[SeriesKey, Series] = {}
-        for instrument, attributes, born_at_ns, value, counts, total in rows:
-            if counts is not None:
-                value = Distribution(tuple(json.loads(counts)), total)  # noqa: PLW2901
-            found[instrument, tuple(json.loads(attributes))] = Series(born_at_ns, value)
+        for row in rows:
+            try:
+                key, series = _series(*row)
+            except (TypeError, ValueError) as error:  # one that is damaged: the others count
+                logger.error("journal: a series of %.64r is lost: %s", row[0], error)
+            else:
+                found[key] = series
         return found
 
     def store_series(self, series: Mapping[SeriesKey, Series]) -> None:
@@ -56,6 +63,16 @@ class LedgerTables:
             ],
             verb="INSERT OR REPLACE",
         )
+
+    def add(self, counts: Iterable[Count], *, now_ns: int) -> None:
+        """Add to counters, whatever is in memory: for what happens before there is a `Ledger`."""
+        for instrument, values, amount in counts:
+            self._database.execute(
+                "INSERT INTO series (instrument, attributes, born_at_ns, value)"
+                " VALUES (?, ?, ?, ?)"
+                " ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                (instrument, json.dumps(values), now_ns, amount),
+            )
 
     def admitted(self) -> dict[str, list[str]]:
         """Return the values admitted as labels, by attribute key."""
@@ -113,6 +130,17 @@ class LedgerTables:
             [(user.bytes, name) for user, name in users.items()],
             verb="INSERT OR REPLACE",
         )
+
+
+def _series(
+    instrument: str, attributes: str, born_at_ns: int, value: object, counts: str, total: float
+) -> tuple[SeriesKey, Series]:
+    key = (instrument, tuple(map(str, json.loads(attributes))))
+    if counts is not None:
+        return key, Series(born_at_ns, Distribution(tuple(json.loads(counts)), float(total)))
+    if not isinstance(value, int):
+        raise TypeError(f"{value!r:.64} is no count")
+    return key, Series(born_at_ns, value)
 
 
 def _columns(value: int | Distribution) -> tuple[int | None, str | None, float | None]:

@@ -38,8 +38,7 @@ class Lock:
         except JournalLockedError:
             os.close(self._fd)
             raise
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, str(pid or os.getpid()).encode(), 0)
+        self._name_holder(pid or os.getpid())
 
     def _lock(self, path: Path) -> None:
         try:
@@ -53,6 +52,13 @@ class Lock:
             # Its bridge was killed: the core ends with its last transaction.
             logger.warning("journal: waiting for what process %s left behind", holder)
             fcntl.flock(self._fd, fcntl.LOCK_EX)
+
+    def _name_holder(self, pid: int) -> None:
+        try:
+            os.ftruncate(self._fd, 0)
+            os.pwrite(self._fd, str(pid).encode(), 0)
+        except OSError as error:  # a full disk: the lock itself needs no space
+            logger.warning("journal: the lock does not name its holder: %s", error.strerror)
 
     def release(self) -> None:
         """Let another process have the journal."""

@@ -6,7 +6,7 @@ gives up the interpreter's lock and has to win it back.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otelbridge.domain.ports import OutboxRow
 
@@ -41,6 +41,19 @@ class OutboxTail:
         while len(self._rows) > _MAX_ROWS or self._bytes > _MAX_BYTES:
             self._missing += 1
             self._bytes -= len(self._rows.pop(self._missing).body)
+
+    def change(self, seq: int, **changed: Any) -> None:
+        """Change a row, if it is held.
+
+        Args:
+            seq: Which.
+            changed: Fields of the item and their new values.
+        """
+        item = self._rows.get(seq)
+        if item is not None:
+            self._bytes -= len(item.body)
+            item = self._rows[seq] = item._replace(**changed)
+            self._bytes += len(item.body)
 
     def reaches(self, after: int) -> bool:
         """Return whether every row behind ``after`` is held."""

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from otelbridge.domain.ledger import Series, SeriesKey, UsageKey, UsageTotals
     from otelbridge.domain.ports import OutboxItem, OutboxRow, Signal
     from otelbridge.domain.records import Identity
+    from otelbridge.journal.dead_letters import DeadLetter
     from otelbridge.journal.entries import Entry
+    from otelbridge.journal.outbox import Place
 
 
 class Finalised(NamedTuple):
@@ -55,6 +57,10 @@ class Transaction:
         progress: How far each destination has taken the outbox.
         metrics: Each destination's metric base: what it acknowledged last.
         buried: Dead letters.
+        unburied: Dead letters that are told again, or dropped: they go.
+        given_up: Rows of the outbox, by number, with the bits (1 << i) of the
+            destinations that will not get them.
+        stripped: Rows of the outbox, by number, with the bodies that replace theirs.
     """
 
     entries: list[Entry] = field(default_factory=list)
@@ -69,6 +75,9 @@ class Transaction:
     progress: dict[tuple[str, Signal], int] = field(default_factory=dict)
     metrics: dict[str, str] = field(default_factory=dict)
     buried: list[Buried] = field(default_factory=list)
+    unburied: list[DeadLetter] = field(default_factory=list)
+    given_up: dict[int, tuple[Place, int]] = field(default_factory=dict)
+    stripped: dict[int, tuple[Place, bytes]] = field(default_factory=dict)
 
     def __bool__(self) -> bool:
         return any(getattr(self, name) for name in self.__slots__)

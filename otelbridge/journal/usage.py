@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from uuid import UUID
 
 from otelbridge.errors import JournalError
-from otelbridge.journal.ledger import LedgerTables
-from otelbridge.journal.lock import Lock
-from otelbridge.journal.schema import open_database
+from otelbridge.journal.sqlite import SqliteJournal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,13 +51,8 @@ def read_usage(path: Path) -> list[UsageRow]:
     """
     if not path.exists():
         raise JournalError(f"journal.url: {path}: there is no journal")
-    lock = Lock(path)
+    journal = SqliteJournal(path, salvages=False)
     try:
-        database = open_database(path)
-        try:
-            tables = LedgerTables(database)
-            return usage_rows(tables.usage(), tables.users())
-        finally:
-            database.close()
+        return usage_rows(journal.ledger.usage(), journal.ledger.users())
     finally:
-        lock.release()
+        journal.close()

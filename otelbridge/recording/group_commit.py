@@ -14,17 +14,24 @@ import sqlite3
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from otelbridge.errors import CoreLostError, JournalError, JournalFullError, UnavailableError
+from otelbridge.errors import (
+    CoreLostError,
+    JournalDamagedError,
+    JournalError,
+    JournalFullError,
+    UnavailableError,
+)
 from otelbridge.journal.transaction import Buried
 from otelbridge.recording.values import JournalStats, Result, Side, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable
 
     from otelbridge.domain.ledger import Changes
     from otelbridge.domain.ports import OutboxRow, Signal
+    from otelbridge.recording.dead_letters import Moved
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +46,6 @@ _LARGE_BATCH = 64
 _TICK_S = 0.1
 # Counts that nobody waits for are committed this often, in ticks.
 _SIDE_TICKS = 10
-_SHED_TICKS = 50
 _PRUNE_TICKS = 600
 # One commit at most: bounds the memory that its blob takes.
 _MAX_BATCH = 2000
@@ -63,8 +69,8 @@ class Core(Protocol):
     ) -> list[OutboxRow]:
         """Return a destination's oldest rows after the row ``after``."""
 
-    def shed(self, quotas: Mapping[str, int]) -> Side:
-        """Return what gives up the oldest of what waits beyond the quotas."""
+    def tend(self) -> None:
+        """See whether the disk has space again."""
 
     def prune(self) -> None:
         """Forget what is too old."""
@@ -86,7 +92,7 @@ class GroupCommit:
         core: The use case and the journal; called in this object's own thread,
             and closed by `stop`.
         apply: Called in the loop with what a commit has done, before anybody is answered.
-        quotas: How many bytes may wait for each destination, by name.
+        destinations: Their names.
         clock_ns: The bridge's clock.
         on_failure: Called in the loop once if the disk fails. Nothing can be
             acknowledged any more: the process must end.
@@ -101,13 +107,13 @@ class GroupCommit:
         core: Core,
         *,
         apply: Callable[[Result], None],
-        quotas: Mapping[str, int],
+        destinations: Iterable[str],
         clock_ns: Callable[[], int],
         on_failure: Callable[[JournalError], None],
     ) -> None:
         self._core = core
         self._apply = apply
-        self._quotas = quotas
+        self._destinations = tuple(destinations)
         self._clock_ns = clock_ns
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
@@ -119,6 +125,7 @@ class GroupCommit:
         self._last_start_s = 0.0
         self._pace_s = _PACE_S
         self._next_deadline_ns: int | None = 0
+        self._has_more = False
         self._readable: dict[Signal, list[asyncio.Event]] = defaultdict(list)
         self._events: dict[tuple[str, Signal], asyncio.Event] = {}
         self._taken: dict[tuple[str, Signal], int] = {}
@@ -127,6 +134,8 @@ class GroupCommit:
         self.booking: list[Callable[[Changes], None]] = []
         self._logged_at_s = -_LOG_EVERY_S
         self._failure: JournalError | None = None
+        self._is_refusing = False
+        self._is_draining = False
         self._idle = asyncio.Event()
         self._idle.set()
         self._timer = self._loop.call_later(_TICK_S, self._tick)
@@ -134,7 +143,7 @@ class GroupCommit:
     @property
     def can_commit(self) -> bool:
         """Whether the last commit succeeded."""
-        return self._failure is None
+        return not self._is_refusing
 
     def record(self, submission: Submission) -> asyncio.Future[None]:
         """Return what is done when the record is durable.
@@ -159,17 +168,17 @@ class GroupCommit:
         self._side.changes.count(instrument, *values, amount=amount)
 
     async def read(
-        self, destination: str, signal: Signal, *, limit: int, max_bytes: int
+        self, destination: str, signal: Signal, *, limit: int, max_bytes: int, after: int = 0
     ) -> list[OutboxRow]:
         """Return a destination's oldest rows; see `otelbridge.domain.ports.Outbox.read`."""
         event = self._event(destination, signal)
         event.clear()
         # What was acknowledged need not be committed yet.
-        after = self._taken.get((destination, signal), 0)
+        after = max(after, self._taken.get((destination, signal), 0))
         read = partial(self._core.read, after=after, limit=limit, max_bytes=max_bytes)
         try:
             rows = await self.run(lambda: read(destination, signal))
-        except CoreLostError:
+        except (CoreLostError, JournalDamagedError):
             return []  # nothing can be read any more: the process is about to end
         if rows:
             event.set()
@@ -196,21 +205,45 @@ class GroupCommit:
 
         Raises:
             CoreLostError: If there is no core any more.
+            JournalDamagedError: If the journal cannot be read. As after a
+                CoreLostError, nothing can be acknowledged any more.
         """
         try:
             return await self._loop.run_in_executor(self._writer, function)
-        except CoreLostError as error:
+        except (CoreLostError, JournalDamagedError) as error:
             self._fail(error)
             raise
 
+    async def change(self, function: Callable[[], Moved]) -> Moved:
+        """Call a function that uses the core and commits by itself, in the core's thread.
+
+        Raises:
+            JournalError: If it could not commit.
+        """
+        answer: asyncio.Future[Moved] = self._loop.create_future()
+        # What a commit has done is followed in the order of the commits: see `_start`.
+        self._writer.submit(function).add_done_callback(
+            lambda done: self._loop.call_soon_threadsafe(
+                self._changed, done.exception() or done.result(), answer
+            )
+        )
+        return await answer
+
     async def flush(self) -> None:
-        """Return when everything that was handed in before is committed."""
+        """Return when everything that was handed in before is committed.
+
+        To be called at the end: a backlog that has not been read is left for the next start.
+        """
+        self._is_draining = True
         for book in self.booking:
             book(self._side.changes)
-        await self._idle.wait()
-        if self._failure is None and (self._waiting or self._side):
-            self._schedule()
+        for _ in range(2):  # what is under way, then what was handed in
             await self._idle.wait()
+            if self._failure is not None or not (self._waiting or self._side):
+                return
+            if not self._scheduled:
+                self._schedule()
+        await self._idle.wait()
 
     async def stop(self) -> None:
         """Commit what waits, close the journal and end the thread."""
@@ -220,7 +253,7 @@ class GroupCommit:
         await self.flush()
         try:
             await self.run(self._core.close)
-        except CoreLostError as error:
+        except JournalError as error:
             logger.error("journal: %s", error)
         self._writer.shutdown()
 
@@ -233,13 +266,12 @@ class GroupCommit:
         return event
 
     async def _keep_up(self) -> None:
-        """Shed what is beyond a quota, forget what is too old, look at the journal."""
+        """Look at the disk and the journal; forget what is too old."""
         try:
-            if self._ticks % _SHED_TICKS == 0:
-                self._hand_in(await self.run(lambda: self._core.shed(self._quotas)))
+            await self.run(self._core.tend)
             if self._ticks % _PRUNE_TICKS == 0:
                 await self.run(self._core.prune)
-            self.stats = await self.run(lambda: self._core.stats(self._quotas))
+            self.stats = await self.run(lambda: self._core.stats(self._destinations))
         except (JournalError, sqlite3.Error) as error:
             logger.error("journal: upkeep failed, trying again: %s", error)
         finally:
@@ -284,23 +316,40 @@ class GroupCommit:
         else:
             self._failed(futures, side, result)
         self._scheduled = False
-        if self._waiting:
+        goes_on = self._next_deadline_ns == 0 and not self._is_draining
+        if self._waiting or (goes_on and not self._is_refusing):
             self._schedule()
         else:
             self._idle.set()
 
     def _succeeded(self, futures: list[asyncio.Future[None]], result: Result) -> None:
-        self._next_deadline_ns = result.next_deadline_ns
-        self._apply(result)
+        self._is_refusing = False
+        self._follow(result)
         for future, outcome in zip(futures, result.outcomes, strict=True):
             _answer(future, outcome)
+
+    def _follow(self, result: Result) -> None:
+        self._next_deadline_ns = result.next_deadline_ns
+        self._has_more = result.has_more
+        self._apply(result)
         for signal in result.told:
             for event in self._readable[signal]:
                 event.set()
 
+    def _changed(self, moved: Moved | BaseException, answer: asyncio.Future[Moved]) -> None:
+        if isinstance(moved, BaseException):
+            if isinstance(moved, JournalError) and not isinstance(moved, JournalFullError):
+                self._fail(moved)
+            _answer(answer, moved)
+            return
+        self._follow(moved.result)
+        if not answer.done():
+            answer.set_result(moved)
+
     def _failed(
         self, futures: list[asyncio.Future[None]], side: Side, error: BaseException
     ) -> None:
+        self._is_refusing = True
         if self._loop.time() - self._logged_at_s >= _LOG_EVERY_S:
             self._logged_at_s = self._loop.time()
             fault = None if isinstance(error, JournalError) else error
@@ -315,6 +364,7 @@ class GroupCommit:
 
     def _fail(self, error: JournalError) -> None:
         """Acknowledge nothing any more."""
+        self._is_refusing = True
         if self._failure is None:
             self._failure = error
             self._on_failure(error)
@@ -338,11 +388,11 @@ class GroupCommit:
         deadline = self._next_deadline_ns
         due = deadline is not None and deadline <= self._clock_ns()
         side = self._side.progress or (self._side and self._ticks % _SIDE_TICKS == 0)
-        if (due or side) and not self._scheduled and self._failure is None:
+        if (due or side or self._has_more) and not self._scheduled and self._failure is None:
             self._schedule()
 
 
-def _answer(future: asyncio.Future[None], outcome: Exception | None) -> None:
+def _answer(future: asyncio.Future[Any], outcome: BaseException | None) -> None:
     if future.done():  # the caller has gone; its record is durable all the same
         return
     if outcome is None:

@@ -6,54 +6,45 @@ Runs in the journal's thread only, so that nothing here needs a lock.
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from otelbridge.domain.assembler import Verdict, tool_calls
-from otelbridge.domain.interception import Closed, labels_of
-from otelbridge.domain.ledger import Changes
+from otelbridge.domain.books import ITEMS_TOLD, Books, balance, lane_book, record_book
 from otelbridge.domain.ports import Signal
-from otelbridge.domain.records import InterceptionStarted, RecordKind
-from otelbridge.errors import AlreadyExistsError, InvalidRequestError
-from otelbridge.journal.entries import Entry
-from otelbridge.journal.transaction import Finalised, Transaction
-from otelbridge.recording.threads import resolve_thread
+from otelbridge.errors import JournalFullError
+from otelbridge.recording.accepting import Acceptor
+from otelbridge.recording.backlog import Backlog
+from otelbridge.recording.draft import Draft
+from otelbridge.recording.finalising import Finaliser, UntellableError
+from otelbridge.recording.relief import Limits, Relief
 from otelbridge.recording.values import JournalStats, Received, Result, Side, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from uuid import UUID
+    from collections.abc import Callable, Iterable
 
     from otelbridge.domain.assembler import Assembler
-    from otelbridge.domain.interception import Thread
-    from otelbridge.domain.ledger import Ledger
+    from otelbridge.domain.ledger import Changes, Ledger
     from otelbridge.domain.ports import Teller
     from otelbridge.domain.records import Record
-    from otelbridge.errors import CallError
     from otelbridge.journal import SqliteJournal
+    from otelbridge.journal.entries import Entry
+    from otelbridge.journal.transaction import Transaction
+    from otelbridge.recording.values import Reader
 
 logger = logging.getLogger(__name__)
 
 _NS = 1_000_000_000
-_DAY_NS = 86400 * _NS
+_HOUR_NS = 3600 * _NS
+_DAY_NS = 24 * _HOUR_NS
 # Finalised in one commit: keeps the replies that wait for it short.
 _FINALISED_AT_ONCE = 500
-# An interception that cannot be told is tried again later: it must not hold up others.
-_RETRY_NS = 60 * _NS
-_KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
-
-
-@dataclass(slots=True)
-class _Draft:
-    """A transaction that is being prepared."""
-
-    now_ns: int
-    changes: Changes = field(default_factory=Changes)
-    transaction: Transaction = field(default_factory=Transaction)
-    closed: dict[int, Closed] = field(default_factory=dict)
-    added: list[Record] = field(default_factory=list)
-    due: list[UUID] = field(default_factory=list)
+_AND_READ_AT_ONCE = 150
+# Records of a backlog that are read before the first call is answered: a second's work.
+# Further ones are read along with commits, so many for each interception that can be told.
+_READ_AT_START = 20_000
+_RECORDS_EACH = 8
+# How often the memory of finalised interceptions is shortened when the disk is full, at once.
+_PRUNED_AT_ONCE = 4
 
 
 class Recording:
@@ -64,14 +55,14 @@ class Recording:
         assembler: Open interceptions.
         ledger: Committed totals.
         teller: Makes telemetry.
-        read: Reads a request; raises an InvalidRequestError if it breaks the
-            contract. Many are read in a row, which takes a third of the time
-            that reading each in its own turn of the event loop takes.
+        read: Reads a request. Many are read in a row, which takes a third of
+            the time that reading each in its own turn of the event loop takes.
         clock_ns: The bridge's clock.
         dedup_s: How long repeats of a finalised interception's records are
             recognised, in seconds.
         infers_tools: Whether the client's own tool work is told, from the gap
             between a tool call and the first interception that carries its result.
+        limits: What may wait for each destination.
     """
 
     def __init__(
@@ -81,302 +72,271 @@ class Recording:
         ledger: Ledger,
         teller: Teller,
         *,
-        read: Callable[[Submission], Received],
+        read: Reader,
         clock_ns: Callable[[], int],
         dedup_s: float,
         infers_tools: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         self._journal = journal
         self._assembler = assembler
         self._ledger = ledger
         self._teller = teller
-        self._read = read
         self._clock_ns = clock_ns
-        self._infers_tools = infers_tools
-        # What could not be replayed: counted with the first commit.
-        self._lost = Changes()
         self._dedup_ns = int(dedup_s * _NS)
-        self._users: dict[UUID, str] = journal.ledger.users()
+        self._acceptor = Acceptor(
+            journal,
+            assembler,
+            teller,
+            read=read,
+            clock_ns=clock_ns,
+            dedup_ns=self._dedup_ns,
+        )
+        self._finaliser = Finaliser(journal, assembler, teller, infers_tools=infers_tools)
+        self._relief = Relief(journal, limits or Limits(), clock_ns=clock_ns)
+        self._backlog: Backlog | None = None
+        # What was pending when the backlog had been read is held against the ledger once.
+        self._is_checked = True
+        self._names_of: dict[int, list[str]] = {}
 
-    def replay(self, parse: Callable[[Entry], Record]) -> int:
-        """Rebuild the open interceptions from the journal; return how many records there were."""
-        count = 0
-        now_ns = self._clock_ns()
-        for entry in self._journal.replay(self._finalised_among):
-            try:
-                record = parse(entry)
-            except Exception:  # one that cannot be read must not keep the bridge from starting
-                kind = _KIND_NAMES[entry.kind]
-                logger.exception("a %s record of the journal is lost", kind)
-                self._lost.count("otelbridge.records.rejected", kind, "lost")
-                continue
-            if record.received_at_ns > now_ns:  # the clock was set back between the runs
-                record = replace(record, received_at_ns=now_ns)
-            self._assembler.add(record)
-            count += 1
-        return count
+    @property
+    def unread(self) -> int:
+        """Return how many records of the journal have not been read yet, about."""
+        if self._backlog is None or self._backlog.is_done:
+            return 0
+        return max(1, self._backlog.total - self._backlog.taken)
+
+    def replay(self, parse: Callable[[Entry], Record], *, at_once: int = _READ_AT_START) -> int:
+        """Rebuild open interceptions from the journal; return how many records there were.
+
+        Args:
+            parse: Reads an entry.
+            at_once: How many records are read here. The rest is read along
+                with the commits that follow.
+        """
+        self._backlog = Backlog(
+            self._journal,
+            self._assembler,
+            parse=parse,
+            finalised_among=self._acceptor.finalised_among,
+            clock_ns=self._clock_ns,
+        )
+        self._is_checked = False
+        self._backlog.read_on(at_once)
+        return self._assembler.record_count + self.unread
 
     def commit(self, batch: list[Submission], side: Side) -> Result:
         """Accept records and finalise what is due, in one transaction.
 
+        On a full disk it is tried a second time: with the reserve given back,
+        and with the oldest of what waits for delivery given up.
+
         Raises:
             JournalError: If nothing could be committed. Memory is as before.
         """
-        draft = _Draft(self._clock_ns())
-        draft.changes.merge(side.changes)
-        draft.changes.merge(self._lost)
-        draft.transaction.progress = side.progress
-        draft.transaction.metrics = side.metrics
-        draft.transaction.buried = side.buried
         try:
-            received = [self._receive(submission, draft) for submission in batch]
-            draft.closed = self._closed_among(
-                r.record.interception_id for r in received if isinstance(r, Received)
-            )
-            pairs = zip(batch, received, strict=True)
-            outcomes = [
-                self._accept(submission, found, draft) if isinstance(found, Received) else found
-                for submission, found in pairs
-            ]
-            self._finalise_due(draft)
-            told = self._settle(draft)
-        except BaseException:
-            self._undo(draft)
-            raise
-        self._apply(draft)
-        return self._result(outcomes, told, draft.transaction)
+            return self._commit(batch, side)
+        except JournalFullError:
+            if not self._relief.note_full_disk():
+                raise
+        self._forget_early()
+        return self._commit(batch, side)
 
-    def shed(self, quotas: Mapping[str, int]) -> Side:
-        """Return what gives up the oldest of what waits for destinations beyond their quotas.
+    def settle(self, transaction: Transaction, changes: Changes) -> Result:
+        """Commit a change that is no record, with its counts.
 
-        Args:
-            quotas: How many bytes may wait for each destination, by name.
+        Raises:
+            JournalError: If it could not be committed. Memory is as before.
         """
-        side = Side()
-        outbox = self._journal.outbox
-        if outbox.total_bytes() <= min(quotas.values(), default=0):
-            return side
-        for name, max_bytes in quotas.items():
-            for shed in outbox.excess(name, max_bytes=max_bytes):
-                side.progress[name, shed.signal] = shed.through
-                side.changes.count(
-                    "otelbridge.delivery.rejected",
-                    name,
-                    shed.signal.value,
-                    "max_bytes",
-                    amount=shed.items,
-                )
-                logger.error(
-                    "destination %s: %d %s were given up: more than %d bytes wait",
-                    name,
-                    shed.items,
-                    shed.signal.value,
-                    max_bytes,
-                )
-        return side
+        draft = Draft(self._clock_ns(), changes=changes, transaction=transaction)
+        told = self._settle(draft)
+        self._apply(draft)
+        return self._result([], told, draft)
+
+    def tend(self) -> None:
+        """Look at the disk and at backups; to be called about once a second."""
+        self._journal.tend(now_ns=self._clock_ns())
+        self._relief.look()
+        if self._relief.disk_is_full:
+            self._forget_early()
 
     def stats(self, destinations: Iterable[str]) -> JournalStats:
         """Return the journal's state."""
         outbox = self._journal.outbox
+        names = list(destinations)
         waiting = {
             (name, signal): oldest_ns
-            for name in destinations
+            for name in names
             for signal in (Signal.TRACES, Signal.LOGS)
             if (oldest_ns := outbox.oldest_ns(name, signal)) is not None
         }
         return JournalStats(
-            records=self._assembler.record_count,
+            records=self._assembler.record_count + self.unread,
             bytes=self._journal.size_bytes(),
             oldest_ns=self._journal.batches.oldest_ns(),
             waiting_ns=waiting,
+            waiting_bytes={name: outbox.waiting_bytes(name) for name in names},
+            free_bytes=self._journal.reserve.free_bytes(),
+            disk_is_full=self._relief.disk_is_full,
+            unread=self.unread,
+            dead_letters={
+                lane: kept.items for lane, kept in self._journal.dead_letters.kept().items()
+            },
         )
+
+    def books(self) -> Books:
+        """Return what became of all records, and of what was told to each destination."""
+        series = self._ledger.snapshot()
+        lanes = (
+            lane_book(series, name, signal.value, waiting=self._journal.outbox.items(name, signal))
+            for name in self._journal.outbox.bits()
+            for signal in (Signal.TRACES, Signal.LOGS)
+        )
+        return Books(
+            records=record_book(series, pending=self._assembler.record_count),
+            lanes=tuple(lanes),
+            unread=self.unread,
+        )
+
+    def begin_backup(self) -> None:
+        """Have the journal's file stay as it is; see `SqliteJournal.hold_still`."""
+        self._journal.hold_still(now_ns=self._clock_ns())
 
     def prune(self) -> None:
         """Forget what is too old: finalised interceptions, tool calls, daily usage rows."""
+        self._prune(kept_ns=self._dedup_ns + _DAY_NS)
+
+    def _prune(self, *, kept_ns: int) -> None:
+        if self.unread:  # whether an interception is open is not known of all
+            return
         now_ns = self._clock_ns()
-        closed_before_ns = now_ns - self._dedup_ns - _DAY_NS
         self._journal.prune(
-            closed_before_ns=closed_before_ns,
-            calls_before_ns=now_ns - _DAY_NS,
+            closed_before_ns=now_ns - kept_ns,
+            calls_before_ns=now_ns - min(kept_ns, _DAY_NS),
             before_day=_day(now_ns - 400 * _DAY_NS),
             is_open=self._assembler.__contains__,
         )
 
-    def _receive(self, submission: Submission, draft: _Draft) -> Received | Exception:
-        kind = _KIND_NAMES[submission.kind]
+    def _forget_early(self) -> None:
+        """Shorten the memory of finalised interceptions: what is least worth its space."""
         try:
-            return self._read(submission)
-        except InvalidRequestError as error:
-            draft.changes.count("otelbridge.records.rejected", kind, "invalid")
-            return error
-        except Exception as error:  # one that cannot be read must not fail its neighbours
-            logger.exception("a %s record cannot be read", kind)
-            draft.changes.count("otelbridge.records.rejected", kind, "fault")
-            return error
+            for _ in range(_PRUNED_AT_ONCE):
+                self._prune(kept_ns=min(_HOUR_NS, self._dedup_ns + _DAY_NS))
+        except JournalFullError as error:
+            logger.warning("journal: nothing can be forgotten: %s", error)
 
-    def _accept(
-        self, submission: Submission, received: Received, draft: _Draft
-    ) -> CallError | None:
-        record = received.record
-        kind = _KIND_NAMES[submission.kind]
-        closed = draft.closed.get(record.interception_id.int)
-        verdict = self._assembler.verdict(record) if closed is None else _verdict(record, closed)
-        if verdict is Verdict.CONFLICT:
-            draft.changes.count("otelbridge.records.rejected", kind, "conflict")
-            return AlreadyExistsError(
-                f'interception "{record.interception_id}" was already recorded with another start'
-            )
-        draft.changes.count("otelbridge.records.received", kind, submission.gateway)
-        if verdict is Verdict.DUPLICATE:
-            draft.changes.count("otelbridge.records.duplicate", kind)
-        elif closed is None:
-            self._add(submission.kind, received, draft)
+    def _commit(self, batch: list[Submission], side: Side, *, is_careful: bool = False) -> Result:
+        draft = self._draft(side, is_careful=is_careful)
+        try:
+            outcomes = self._accept_all(batch, draft)
+            self._finalise_due(draft, is_waited_for=bool(batch))
+            told = self._settle(draft)
+        except UntellableError:
+            self._undo(draft, until_ns=draft.now_ns)
+            return self._commit(batch, side, is_careful=True)
+        except BaseException:
+            self._undo(draft, until_ns=draft.now_ns + _NS)
+            raise
+        self._apply(draft)
+        return self._result(outcomes, told, draft)
+
+    def _draft(self, side: Side, *, is_careful: bool) -> Draft:
+        draft = Draft(self._clock_ns(), is_careful)
+        draft.changes.merge(side.changes)
+        draft.transaction.progress = side.progress
+        draft.transaction.metrics = side.metrics
+        draft.transaction.buried = side.buried
+        self._teller.spare(self._relief.spared())
+        if not self._is_checked and not self.unread:
+            self._check(draft)
+        return draft
+
+    def _check(self, draft: Draft) -> None:
+        """Hold what the journal has kept against what it has acknowledged."""
+        draft.is_checked = True
+        self._finaliser.release(now_ns=draft.now_ns)
+        missing = balance(self.books().records, draft.changes, reason="damaged")
+        if missing > 0:
+            logger.error("journal: %d acknowledged records are lost", missing)
+        elif missing < 0:
+            logger.error("journal: %d records were not in the ledger: it has lost counts", -missing)
+
+    def _accept_all(self, batch: list[Submission], draft: Draft) -> list[Exception | None]:
+        keep_content = self._relief.keeps_content
+        received = self._acceptor.read(batch, draft, keep_content=keep_content)
+        wanted = [each.record.interception_id for each in received if isinstance(each, Received)]
+        draft.closed = self._acceptor.closed_among(wanted)
+        if self._backlog is not None and not self._backlog.is_done:
+            self._backlog.fetch(key for key in set(wanted) if key.int not in draft.closed)
+        return [
+            found if isinstance(found, Exception) else self._acceptor.accept(asked, found, draft)
+            for asked, found in zip(batch, received, strict=True)
+        ]
+
+    def _finalise_due(self, draft: Draft, *, is_waited_for: bool) -> None:
+        backlog = self._backlog
+        if backlog is None or backlog.is_done:
+            draft.due = self._assembler.due(draft.now_ns, limit=_FINALISED_AT_ONCE)
         else:
-            self._add_late(record, closed, draft)
-        return None
+            at_once = _AND_READ_AT_ONCE if is_waited_for else _FINALISED_AT_ONCE
+            draft.due = self._assembler.due(draft.now_ns, limit=at_once)
+            more = at_once - len(draft.due)
+            backlog.read_on(more * _RECORDS_EACH)
+            draft.due += self._assembler.due(draft.now_ns, limit=more)
+        self._finaliser.finalise(draft, all_are_known=not self.unread)
 
-    def _add(self, kind: RecordKind, received: Received, draft: _Draft) -> None:
-        record = received.record
-        draft.added.append(record)
-        self._assembler.add(record)
-        draft.transaction.entries.append(
-            Entry(
-                kind,
-                record.received_at_ns,
-                received.length,
-                record.interception_id,
-                record.identity,
-                received.payload,
-            )
-        )
-        if isinstance(record, InterceptionStarted):
-            self._name_user(record, draft)
-            # What came before its start waited to be booked.
-            for waiting in self._assembler.records_of(record.interception_id):
-                self._teller.record_arrived(waiting, record, draft.changes)
-            return
-        start = self._assembler.start_of(record.interception_id)
-        if start is not None:
-            self._teller.record_arrived(record, start, draft.changes)
-
-    def _add_late(self, record: Record, closed: Closed, draft: _Draft) -> None:
-        known = closed.identities | {record.identity}
-        draft.closed[closed.id.int] = replace(closed, identities=known)
-        draft.transaction.late.append((closed.id, record.identity))
-        draft.transaction.outbox += self._teller.record_late(record, closed, draft.changes)
-
-    def _finalise_due(self, draft: _Draft) -> None:
-        draft.due = self._assembler.due(draft.now_ns, limit=_FINALISED_AT_ONCE)
-        for interception_id in draft.due:
-            try:
-                self._finalise(interception_id, draft)
-            except Exception:  # one that cannot be told must not stop the others
-                logger.exception("interception %s cannot be told", interception_id)
-                draft.changes.count("otelbridge.interceptions.failed")
-                retry_ns = draft.now_ns + _RETRY_NS
-                self._assembler.postpone([interception_id], until_ns=retry_ns)
-
-    def _finalise(self, interception_id: UUID, draft: _Draft) -> None:
-        start = self._assembler.start_of(interception_id)
-        calls_after_ns = draft.now_ns - _DAY_NS
-        thread = resolve_thread(
-            interception_id, self._assembler, self._journal.closed, after_ns=calls_after_ns
-        )
-        thread = self._told_once(thread, draft)
-        interception = self._assembler.assembled(interception_id, thread)
-        items = self._teller.interception_closed(interception, draft.changes)
-        if start is None:
-            for record in interception.records:
-                self._teller.record_arrived(record, None, draft.changes)
-        draft.transaction.outbox += items
-        closed = Closed(
-            id=interception_id,
-            start_identity=None if start is None else start.identity,
-            initiator_id=None if start is None else start.initiator_id,
-            root_id=thread.root_id,
-            labels=labels_of(start),
-            closed_at_ns=draft.now_ns,
-            identities=frozenset(record.identity for record in interception.records),
-        )
-        draft.transaction.finalised.append(
-            Finalised(closed, start.at_ns if start else 0, tool_calls(interception.records))
-        )
-
-    def _told_once(self, thread: Thread, draft: _Draft) -> Thread:
-        """Leave the parent's tools to the first of its follow-ups that is finalised."""
-        parent = thread.parent
-        if not self._infers_tools or parent is None or not parent.tools:
-            return thread
-        parent_id = parent.interception_id
-        answered = draft.transaction.answered
-        if parent_id in answered or self._journal.closed.is_answered(parent_id):
-            return replace(thread, parent=replace(parent, tools=()))
-        answered.append(parent_id)
-        return thread
-
-    def _settle(self, draft: _Draft) -> dict[Signal, int]:
+    def _settle(self, draft: Draft) -> dict[Signal, int]:
         transaction = draft.transaction
+        self._relief.draft(transaction, draft.changes)
+        for signal, destinations, items, _ in transaction.outbox:
+            for name in self._names(destinations):
+                draft.changes.count(ITEMS_TOLD, name, signal.value, amount=items)
         transaction.series = self._ledger.updated(draft.changes, now_ns=draft.now_ns)
         transaction.usage = draft.changes.usage
         transaction.admitted = draft.changes.admitted
-        if not transaction:
+        if not transaction and not self._journal.has_more:
             return {}
         return self._journal.commit(transaction, now_ns=draft.now_ns)
 
+    def _names(self, destinations: int) -> list[str]:
+        """Return the names of the destinations of a mask."""
+        names = self._names_of.get(destinations)
+        if names is None:
+            bits = self._journal.outbox.bits()
+            names = [name for name, bit in bits.items() if destinations >> bit & 1]
+            self._names_of[destinations] = names
+        return names
+
     def _result(
-        self, outcomes: list[Exception | None], told: dict[Signal, int], done: Transaction
+        self, outcomes: list[Exception | None], told: dict[Signal, int], draft: Draft
     ) -> Result:
+        done = draft.transaction
+        is_settled = self._is_checked and len(draft.due) < _AND_READ_AT_ONCE
         return Result(
             outcomes,
             told,
-            self._assembler.next_deadline_ns(),
+            self._assembler.next_deadline_ns() if is_settled else 0,
             series=done.series,
             usage=done.usage,
             admitted=done.admitted,
             active=self._assembler.active(),
+            has_more=self._journal.has_more,
         )
 
-    def _apply(self, draft: _Draft) -> None:
+    def _apply(self, draft: Draft) -> None:
         """Let memory follow the commit."""
-        self._lost = Changes()
-        transaction = draft.transaction
-        self._ledger.apply(transaction.series)
+        self._is_checked = self._is_checked or draft.is_checked
+        self._ledger.apply(draft.transaction.series)
         self._teller.committed(draft.changes)
-        self._users.update(transaction.users)
-        for finalised in transaction.finalised:
+        self._acceptor.committed(draft)
+        self._relief.committed()
+        for finalised in draft.transaction.finalised:
             self._assembler.forget(finalised.closed.id)
 
-    def _undo(self, draft: _Draft) -> None:
-        for record in reversed(draft.added):
-            self._assembler.remove(record)
-        self._assembler.postpone(
-            (key for key in draft.due if key in self._assembler), until_ns=draft.now_ns + _NS
-        )
-
-    def _name_user(self, start: InterceptionStarted, draft: _Draft) -> None:
-        name = start.metadata.get("Username")
-        if isinstance(name, str) and name and self._users.get(start.initiator_id) != name:
-            draft.transaction.users[start.initiator_id] = name
-
-    def _closed_among(self, interceptions: Iterable[UUID]) -> dict[int, Closed]:
-        """Return what is remembered of those that were finalised, by number."""
-        unknown = {key.int: key for key in interceptions if key not in self._assembler}
-        if not unknown:
-            return {}
-        after_ns = self._clock_ns() - self._dedup_ns
-        return self._journal.closed.find(unknown.values(), dedup_after_ns=after_ns)
-
-    def _finalised_among(self, interceptions: set[UUID]) -> set[UUID]:
-        return {closed.id for closed in self._closed_among(interceptions).values()}
-
-
-def _verdict(record: Record, closed: Closed) -> Verdict:
-    """Return what a record means whose interception was finalised."""
-    if record.identity in closed.identities or record.identity == closed.start_identity:
-        return Verdict.DUPLICATE
-    if isinstance(record, InterceptionStarted) and closed.start_identity is not None:
-        return Verdict.CONFLICT
-    return Verdict.FRESH
+    def _undo(self, draft: Draft, *, until_ns: int) -> None:
+        self._acceptor.undo(draft)
+        due = (key for key in draft.due if key in self._assembler)
+        self._assembler.postpone(due, until_ns=until_ns)
 
 
 def _day(at_ns: int) -> str:

@@ -42,6 +42,25 @@ def resolve_thread(
     return Thread(root_id=root_id, parent=replace(chain[0], root_id=root_id))
 
 
+def may_miss_parent(
+    interception_id: UUID, assembler: Assembler, closed: ClosedCallers, *, after_ns: int
+) -> bool:
+    """Return whether the thread of an open interception ends at a call that nobody is known for.
+
+    Args:
+        interception_id: The interception.
+        assembler: Where parents are looked up that are still open.
+        closed: Where parents are looked up that were finalised.
+        after_ns: Parents that were finalised before are forgotten.
+    """
+    chain = _chain(interception_id, assembler, closed, after_ns=after_ns)
+    first = chain[-1].interception_id if chain else interception_id
+    start = assembler.start_of(first)
+    if start is None or not start.correlating_tool_call_id:
+        return False
+    return _parent(first, assembler, closed, after_ns=after_ns) is None
+
+
 def _chain(
     interception_id: UUID, assembler: Assembler, closed: ClosedCallers, *, after_ns: int
 ) -> list[Parent]:

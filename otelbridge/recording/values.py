@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from otelbridge.domain.ledger import Changes
 
@@ -39,12 +39,30 @@ class Received(NamedTuple):
     Attributes:
         record: The record.
         payload: The request as it will be kept.
-        length: Length of its content if the content was taken out of the payload.
+        length: Length of its content if the content was taken out of the payload,
+            or a part of it.
+        prints: What else is known of its content; see `otelbridge.domain.records.Prints`.
     """
 
     record: Record
     payload: bytes
     length: int | None = None
+    prints: bytes = b""
+
+
+class Reader(Protocol):
+    """Reads a request."""
+
+    def __call__(self, submission: Submission, *, keep_content: bool) -> Received:
+        """Return the record that a request tells, and how it will be kept.
+
+        Args:
+            submission: The request.
+            keep_content: Whether anybody will be told its content.
+
+        Raises:
+            InvalidRequestError: If it breaks the contract.
+        """
 
 
 @dataclass(slots=True)
@@ -73,11 +91,14 @@ class Result(NamedTuple):
     Attributes:
         outcomes: For each submission None, or the error that answers its call.
         told: The last outbox row by signal, where there are new ones.
-        next_deadline_ns: A time before which nothing is due; None if nothing is open.
+        next_deadline_ns: A time before which nothing is due; None if nothing is open,
+            0 if the next commit has something to do in any case.
         series: New state of the ledger's series.
         usage: Additions to the usage table.
         admitted: Values admitted as labels, by attribute key.
         active: Starts without an end, by (provider, model) as sent.
+        has_more: Whether an empty commit would have something to do: rows that
+            all destinations have taken are deleted some at a time.
     """
 
     outcomes: list[Exception | None]
@@ -87,6 +108,7 @@ class Result(NamedTuple):
     usage: Mapping[UsageKey, UsageTotals]
     admitted: Mapping[str, list[str]]
     active: Mapping[tuple[str, str], int]
+    has_more: bool = False
 
 
 class JournalStats(NamedTuple):
@@ -98,9 +120,20 @@ class JournalStats(NamedTuple):
         oldest_ns: When the oldest of those records arrived; None without any.
         waiting_ns: When the oldest row was told that waits for a destination, by
             destination and signal; only where one waits.
+        waiting_bytes: Size of what waits for each destination.
+        free_bytes: Free space on the journal's disk.
+        disk_is_full: Whether the disk was full, and has no space for the reserve yet.
+        unread: About how many records have not been read since the start.
+        dead_letters: Spans or log records that are kept as dead letters, by
+            destination and signal; only where there are some.
     """
 
     records: int = 0
     bytes: int = 0
     oldest_ns: int | None = None
     waiting_ns: Mapping[tuple[str, Signal], int] = MappingProxyType({})
+    waiting_bytes: Mapping[str, int] = MappingProxyType({})
+    free_bytes: int = 0
+    disk_is_full: bool = False
+    unread: int = 0
+    dead_letters: Mapping[tuple[str, Signal], int] = MappingProxyType({})

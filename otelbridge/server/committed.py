@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from otelbridge.core.process import CoreProcess
 from otelbridge.domain.ledger import Changes, Ledger
@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 
     from otelbridge.clock import SteadyClock
     from otelbridge.config import Config
+    from otelbridge.domain.books import Books
     from otelbridge.errors import JournalError
+    from otelbridge.journal.dead_letters import Selection
     from otelbridge.journal.usage import UsageRow
     from otelbridge.recording import Result
+    from otelbridge.recording.dead_letters import Listed, Moved, Shown
 
 logger = logging.getLogger(__name__)
 
@@ -61,9 +64,7 @@ class Committed:
         self.commits = GroupCommit(
             core,
             apply=self._apply,
-            quotas={
-                each.name: each.max_bytes or config.journal.max_bytes for each in config.destination
-            },
+            destinations=[each.name for each in config.destination],
             clock_ns=clock_ns,
             on_failure=on_failure,
         )
@@ -90,6 +91,38 @@ class Committed:
     async def usage(self) -> list[UsageRow]:
         """Return the usage table."""
         return await self.commits.run(self._core.usage)
+
+    async def status(self) -> dict[str, Any]:
+        """Return what the journal holds, as JSON can hold it."""
+        return await self.commits.run(self._core.status)
+
+    async def books(self) -> Books:
+        """Return what became of all records and items."""
+        return await self.commits.run(self._core.books)
+
+    async def begin_backup(self) -> None:
+        """Have the journal's file stay as it is, to be copied."""
+        await self.commits.run(self._core.begin_backup)
+
+    async def end_backup(self) -> bool:
+        """Let it change again; return whether it stayed as it was."""
+        return await self.commits.run(self._core.end_backup)
+
+    async def list_letters(self, selection: Selection, *, limit: int) -> Listed:
+        """Return dead letters."""
+        return await self.commits.run(lambda: self._core.list_letters(selection, limit=limit))
+
+    async def show_letter(self, number: int) -> Shown | None:
+        """Return a dead letter with its content; None if there is none of that number."""
+        return await self.commits.run(lambda: self._core.show_letter(number))
+
+    async def resend_letters(self, selection: Selection) -> Moved:
+        """Tell some dead letters again, the oldest of a selection."""
+        return await self.commits.change(lambda: self._core.resend_letters(selection))
+
+    async def drop_letters(self, selection: Selection) -> Moved:
+        """Forget some dead letters, the oldest of a selection."""
+        return await self.commits.change(lambda: self._core.drop_letters(selection))
 
     def _apply(self, result: Result) -> None:
         self.ledger.apply(result.series)

@@ -9,6 +9,7 @@ from otelbridge.delivery.series import Observation
 from otelbridge.server.budgets import BudgetGauges
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry.providers import ProviderNames
+from otelbridge.telemetry.semconv import OTHER
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -18,9 +19,11 @@ if TYPE_CHECKING:
     from otelbridge.server.committed import Committed
     from otelbridge.store import Store
     from otelbridge.store.holder import StoreHealth
-    from otelbridge.transports.gateway.sessions import Gateways
+    from otelbridge.transports.gateway.sessions import Connected, Gateways
 
 _NS = 1_000_000_000
+# Versions and builds of gateways that are told in the life of the process: years of releases.
+_MAX_RELEASES = 100
 
 
 class Observer:
@@ -54,6 +57,7 @@ class Observer:
         self._lanes = tuple(lanes)
         self._budgets = budgets
         self._clock_ns = clock_ns
+        self._releases: set[tuple[str, str]] = set()
 
     @classmethod
     def of(
@@ -87,14 +91,26 @@ class Observer:
         now_ns = self._clock_ns()
         stats = self._core.commits.stats
         waiting = {(name, signal.value): at for (name, signal), at in stats.waiting_ns.items()}
+        letters = {(name, signal.value): n for (name, signal), n in stats.dead_letters.items()}
         return [
             *self._active(),
             Observation("otelbridge.journal.records", (), stats.records),
             Observation("otelbridge.journal.bytes", (), stats.bytes),
+            Observation("otelbridge.journal.unread", (), stats.unread),
+            Observation("otelbridge.journal.free", (), stats.free_bytes),
+            Observation("otelbridge.journal.disk_full", (), int(stats.disk_is_full)),
+            *(
+                Observation("otelbridge.delivery.waiting", (name,), size)
+                for name, size in stats.waiting_bytes.items()
+            ),
             Observation("otelbridge.journal.oldest_age", (), _age_s(_oldest(stats), now_ns)),
             Observation("otelbridge.store.age", (), self._store.health.age_s),
             *(
                 Observation("otelbridge.delivery.lag", lane, _age_s(waiting.get(lane), now_ns))
+                for lane in self._lanes
+            ),
+            *(
+                Observation("otelbridge.delivery.dead_letters", lane, letters.get(lane, 0))
                 for lane in self._lanes
             ),
             *self._sessions(),
@@ -104,12 +120,19 @@ class Observer:
     def _sessions(self) -> list[Observation]:
         """Return the sessions of each gateway; 0 for one that is not connected."""
         connected = self._gateways.connected()
-        found = Counter((each.name, each.version, each.build) for each in connected)
+        found = Counter((each.name, *self._release(each)) for each in connected)
         names = {each.name for each in connected}
         for gateway in self._store.snapshot.gateways.values():
             if gateway.name not in names:
                 found[gateway.name, "", ""] = 0
         return [Observation(ins.GATEWAY_SESSIONS, labels, count) for labels, count in found.items()]
+
+    def _release(self, gateway: Connected) -> tuple[str, str]:
+        """Return a gateway's API version and build: it may say anything, but not always new."""
+        release = gateway.version, gateway.build
+        if len(self._releases) < _MAX_RELEASES:
+            self._releases.add(release)
+        return release if release in self._releases else (OTHER, OTHER)
 
     def _active(self) -> list[Observation]:
         """Return the open interceptions; 0 without any, so that a graph does not break off."""

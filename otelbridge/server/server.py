@@ -17,8 +17,11 @@ from otelbridge.delivery.sources import MetricSources
 from otelbridge.oauth.http import OAuthHttp
 from otelbridge.oauth.tokens import AccessTokens
 from otelbridge.server.committed import Committed
+from otelbridge.server.dead_letters import dead_letter_answers
+from otelbridge.server.journal import journal_answers
 from otelbridge.server.metering import CallMeter
 from otelbridge.server.observing import Observer, readiness
+from otelbridge.server.settings import SettingsReload
 from otelbridge.servicers.authorizer import AuthorizerServicer
 from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
 from otelbridge.servicers.methods import method_table
@@ -38,7 +41,8 @@ from otelbridge.transports.http_server import HttpServer
 from otelbridge.transports.sockets import bind
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    import ssl
+    from collections.abc import Callable, Mapping
 
     from opentelemetry.sdk.resources import Resource  # noqa: TID251  # passed on, not used
 
@@ -62,14 +66,22 @@ class Server:
     Args:
         config: The settings, with absolute paths.
         environ: Where the store's secrets and OTEL_* variables are read from.
+        read: Reads the settings again; without it `reload` reads the store alone.
 
     Attributes:
         addresses: Where it listens, by name, once it has started.
     """
 
-    def __init__(self, config: Config, *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        *,
+        environ: Mapping[str, str],
+        read: Callable[[], Config] | None = None,
+    ) -> None:
         self._config = config
         self._environ = environ
+        self._read = read
         self._clock_ns = SteadyClock()
         self._state = "starting"
         self._failed = asyncio.Event()
@@ -77,6 +89,7 @@ class Server:
         # What was started, to be stopped in reverse order.
         self._started = AsyncExitStack()
         self._watcher: StoreWatcher | None = None
+        self._settings: SettingsReload | None = None
         self.addresses: dict[str, str] = {}
 
     @property
@@ -117,13 +130,17 @@ class Server:
         self._state = "ready"
 
     def reload(self, *, asked_by: str) -> None:
-        """Read the store file again, changed or not; what came of it is logged.
+        """Read the store file and the settings again; what came of it is logged.
+
+        Of the settings the headers and certificates of destinations are taken.
 
         Args:
             asked_by: What the log line begins with.
         """
         if self._watcher is not None:
             self._watcher.reload(asked_by=asked_by)
+        if self._settings is not None:
+            self._settings.start(asked_by=asked_by)
 
     async def run_until(self, stop: asyncio.Event) -> int:
         """Serve until told to stop, drain, and return the exit status: 1 if the journal failed."""
@@ -169,6 +186,9 @@ class Server:
             await delivery.stop(self._left_s())
 
         self._started.push_async_callback(stop)
+        if self._read is not None:
+            self._settings = SettingsReload(self._config, delivery, self._read)
+            self._started.push_async_callback(self._settings.stop)
         return delivery
 
     async def _start_http(
@@ -209,17 +229,28 @@ class Server:
             metrics_token=self._config.auth.metrics_token,
             gateways=gateways,
         )
-        http = HttpServer(app, bind(listen, key="listen.http"), gateways=gateways)
+        context = self._http_context()
+        sockets = bind(listen, key="listen.http")
+        http = HttpServer(app, sockets, gateways=gateways, context=context)
         self._started.push_async_callback(http.stop)
         await http.start()
-        url = f"http://{listen.rpartition(':')[0]}:{http.port}"
+        scheme = "http" if context is None else "https"
+        url = f"{scheme}://{listen.rpartition(':')[0]}:{http.port}"
         self.addresses |= {"http": url, "metrics": f"{url}/metrics", "gateway": url}
+
+    def _http_context(self) -> ssl.SSLContext | None:
+        tls = self._config.tls
+        if not tls.http:
+            return None
+        return CertificateFiles(tls.model_copy(update={"client_ca": None})).http_context()
 
     async def _start_control(self, core: Committed, gateways: Gateways) -> None:
         path = control_path(self._config.journal.path)
         answers: dict[str, Answer] = {
             "usage": lambda _query: core.usage(),
             "gateways": lambda _query: [each._asdict() for each in gateways.connected()],
+            **dead_letter_answers(core),
+            **journal_answers(core),
         }
         control = ControlServer(path, answers)
         self._started.push_async_callback(control.stop)

@@ -1,11 +1,11 @@
-"""Certificates of the gRPC listener: read, checked, and read again when the files change."""
+"""Certificates of the listeners: read, checked, and read again when the files change."""
 
 from __future__ import annotations
 
 import logging
 import ssl
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import grpc
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from otelbridge.config.sections import TlsConfig
+
+    _SslObject: TypeAlias = ssl.SSLSocket | ssl.SSLObject
 
 logger = logging.getLogger(__name__)
 
@@ -35,10 +37,10 @@ class Pair(NamedTuple):
 
 
 class CertificateFiles:
-    """The files of ``[tls]``.
+    """The files of ``[tls]``, for one listener.
 
-    gRPC asks before each handshake. A file that changed is then read again;
-    the pair in use stays until the new one is whole.
+    They are looked at before each handshake. A file that changed is then read
+    again; the pair in use stays until the new one is whole.
     """
 
     def __init__(self, config: TlsConfig) -> None:
@@ -81,20 +83,62 @@ class CertificateFiles:
             require_client_authentication=self.verifies_clients,
         )
 
+    def http_context(self) -> ssl.SSLContext:
+        """Return a context for an HTTP listener that follows the files; it asks for no client's.
+
+        Raises:
+            ConfigError: If the files are wrong now.
+        """
+        self._seen = self._signature()
+        self.load()
+        newest = self._new_context()
+
+        def choose(connection: _SslObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            """Hand a connection that begins its handshake the newest context."""
+            nonlocal newest
+            newest = self._reloaded_context() or newest
+            connection.context = newest
+
+        context = self._new_context()
+        context.sni_callback = choose
+        return context
+
+    def _reloaded_context(self) -> ssl.SSLContext | None:
+        """Return a context with the pair if it has changed and is whole."""
+        if self._reloaded() is None:
+            return None
+        try:
+            return self._new_context()
+        except ConfigError as error:  # changed again in this very moment
+            self._seen = None
+            logger.warning("keeping the certificate in use: %s", error)
+            return None
+
+    def _new_context(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.set_alpn_protocols(["http/1.1"])
+        self._load_into(context)
+        return context
+
     def _changed(self) -> grpc.ServerCertificateConfiguration | None:
-        """Return what to use from now on, None for no change."""
+        """Return what gRPC is to use from now on, None for no change."""
         with self._lock:
-            signature = self._signature()
-            if signature == self._seen:
-                return None
-            self._seen = signature
-            try:
-                pair = self.load()
-            except ConfigError as error:
-                logger.warning("keeping the certificate in use: %s", error)
-                return None
-            logger.info("using the certificate that %s holds now", self._cert)
-            return _configuration(pair)
+            pair = self._reloaded()
+            return None if pair is None else _configuration(pair)
+
+    def _reloaded(self) -> Pair | None:
+        """Return the pair if it has changed and is whole."""
+        signature = self._signature()
+        if signature == self._seen:
+            return None
+        self._seen = signature
+        try:
+            pair = self.load()
+        except ConfigError as error:
+            logger.warning("keeping the certificate in use: %s", error)
+            return None
+        logger.info("using the certificate that %s holds now", self._cert)
+        return pair
 
     def _signature(self) -> object:
         """Return what changes when a file is written, replaced or re-linked."""
@@ -117,13 +161,7 @@ class CertificateFiles:
 
     def _check(self) -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        try:
-            # An encrypted key would make OpenSSL ask on the terminal.
-            context.load_cert_chain(self._cert, self._key, password="")
-        except (ssl.SSLError, OSError, ValueError):
-            raise ConfigError(
-                "tls.cert", f"{self._cert} and {self._key} are not a certificate and its key (PEM)"
-            ) from None
+        self._load_into(context)
         if self._client_ca is not None:
             try:
                 context.load_verify_locations(self._client_ca)
@@ -131,6 +169,15 @@ class CertificateFiles:
                 raise ConfigError(
                     "tls.client_ca", f"{self._client_ca} holds no certificate (PEM)"
                 ) from None
+
+    def _load_into(self, context: ssl.SSLContext) -> None:
+        try:
+            # An encrypted key would make OpenSSL ask on the terminal.
+            context.load_cert_chain(self._cert, self._key, password="")
+        except (ssl.SSLError, OSError, ValueError):
+            raise ConfigError(
+                "tls.cert", f"{self._cert} and {self._key} are not a certificate and its key (PEM)"
+            ) from None
 
 
 def _bytes(key: str, path: Path) -> bytes:

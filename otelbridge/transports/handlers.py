@@ -9,16 +9,14 @@ one handler for each method and caller: nothing of this is done twice a call.
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
 from otelbridge.domain.access import RefusedCallError
-from otelbridge.errors import CallError
 from otelbridge.servicers.methods import Call
-from otelbridge.transports.status import INTERNAL, Status, status_of
+from otelbridge.transports.faults import Faults
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,12 +28,8 @@ if TYPE_CHECKING:
     from otelbridge.transports.meter import Meter
     from otelbridge.transports.streams import Streams
 
-logger = logging.getLogger(__name__)
-
 _OK = grpc.StatusCode.OK.name
 _CANCELLED = grpc.StatusCode.CANCELLED.name
-# A fault that hits every call must not fill the disk with tracebacks.
-_TRACEBACK_EVERY_S = 1.0
 
 
 class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has no types
@@ -49,7 +43,7 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
         self._meter = meter
         self._streams = streams
         self._handlers: dict[tuple[str, Caller], grpc.RpcMethodHandler] = {}
-        self._traced_at: dict[str, float] = {}
+        self._faults = Faults()
 
     def service(self, handler_call_details: grpc.HandlerCallDetails) -> Any:
         """Return what serves a call, None for an unknown method."""
@@ -116,19 +110,10 @@ class MethodHandlers(grpc.GenericRpcHandler):  # type: ignore[misc]  # grpc has 
         """End a call with the status of an error."""
         if isinstance(error, RefusedCallError):
             error = self._door.turn_away(error, context.peer())
-        status = self._status(name, error)
+        status = self._faults.status(name, error)
         self._meter.observe_call(name, status.code.name, time.perf_counter() - started)
         await context.abort(status.code, status.text, status.trailers)
         raise error  # `abort` always raises
-
-    def _status(self, name: str, error: Exception) -> Status:
-        if isinstance(error, CallError):
-            return status_of(error)
-        now = time.monotonic()
-        if now - self._traced_at.get(name, -_TRACEBACK_EVERY_S) >= _TRACEBACK_EVERY_S:
-            self._traced_at[name] = now
-            logger.error("%s failed", name, exc_info=error)
-        return INTERNAL
 
 
 async def _stream(method: Method, call: Call, context: Any) -> None:

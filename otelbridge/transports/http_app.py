@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from otelbridge.config import is_loopback
 from otelbridge.errors import escaped
-from otelbridge.transports.gateway.endpoint import PATH, Refusal
+from otelbridge.transports.gateway.endpoint import PATH, Refusal, peer_address
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 #: Largest request head, counted as HTTP/1.1 writes it.
 MAX_HEADER_BYTES = 16 * 1024
-_LINE_OVERHEAD = len(": \r\n")
+#: What a header line has besides its name and value.
+LINE_OVERHEAD = len(": \r\n")
 # A scraper says how long it will wait; a person's browser or curl does not.
 _SCRAPER_HEADER = "x-prometheus-scrape-timeout-seconds"
 _GUARDED = frozenset({"/", "/metrics"})
@@ -77,7 +78,7 @@ def _trial(gateways: Gateways) -> Callable[[Request], Awaitable[Response]]:
     """Return what answers a request without a WebSocket: a person tries a key with curl."""
 
     async def endpoint(request: Request) -> Response:
-        peer = request.client.host if request.client else ""
+        peer = peer_address(request.client)
         admitted = gateways.admit(request.url.path, request.url.query, request.headers, peer=peer)
         if isinstance(admitted, Refusal):
             return JSONResponse(admitted.body, status_code=admitted.status)
@@ -130,7 +131,7 @@ class _Guard:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
-        size = sum(len(name) + len(value) + _LINE_OVERHEAD for name, value in headers)
+        size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in headers)
         if size + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER_BYTES:
             return _error(431, f"the request's head is over {MAX_HEADER_BYTES} bytes")
         if self._checks_host and scope["path"] in _GUARDED:

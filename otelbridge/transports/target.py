@@ -125,14 +125,12 @@ async def _grpc_channel(target: Target) -> AsyncIterator[grpc.aio.Channel]:
 def _ssl_context(ca: Path | None) -> ssl.SSLContext:
     try:
         return ssl.create_default_context(cafile=ca)
+    except ssl.SSLError:
+        raise ConfigError("--ca", f"{ca} holds no certificate (PEM)") from None
     except OSError as error:
-        raise ConfigError("--ca", f"{ca}: {error.strerror or 'not a PEM file'}") from None
+        raise ConfigError("--ca", f"{ca}: {error.strerror}") from None
 
 
 def _credentials(ca: Path | None) -> grpc.ChannelCredentials:
-    if ca is None:
-        return grpc.ssl_channel_credentials()
-    try:
-        return grpc.ssl_channel_credentials(ca.read_bytes())
-    except OSError as error:
-        raise ConfigError("--ca", f"{ca}: {error.strerror}") from None
+    _ssl_context(ca)  # it says what is wrong with the file
+    return grpc.ssl_channel_credentials(None if ca is None else ca.read_bytes())

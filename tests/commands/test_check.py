@@ -81,6 +81,16 @@ def test_a_destination_and_tls_are_told(folder: Path) -> None:
             '[[destination]]\nname = "otlp"\nendpoint = "https://h:1"\ntls = { ca = "ca.pem" }',
             "otelbridge.toml: destination otlp: tls.ca: ca.pem: No such file or directory",
         ),
+        (
+            (
+                '[[destination]]\nname = "otlp"\nendpoint = "https://h:1"\n'
+                'headers = { authorization = { file = "token" } }'
+            ),
+            (
+                "otelbridge.toml: destination otlp.headers.authorization: token:"
+                " no such file or directory"
+            ),
+        ),
     ],
 )
 def test_a_file_that_is_not_there_is_named_with_its_key(
@@ -89,6 +99,16 @@ def test_a_file_that_is_not_there_is_named_with_its_key(
     done = _check(folder, settings)
 
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"Error: {problem}\n")
+
+
+def test_a_file_that_a_variable_names_is_looked_at(folder: Path) -> None:
+    assert not (folder / "a.key").exists()
+    environ = {"OTELBRIDGE_CONTENT__FINGERPRINT_KEY_FILE": "a.key"}
+
+    done = CliRunner().invoke(cli, ["check"], env=environ)
+
+    problem = "content.fingerprint_key_file: a.key: no such file or directory"
+    assert _problems(done) == [f"otelbridge.toml: {problem}"]
 
 
 def test_a_key_of_another_certificate_is_found(folder: Path) -> None:

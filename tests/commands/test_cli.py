@@ -25,6 +25,9 @@ _COMMANDS = (
     "mcp",
     "replay",
     "usage",
+    "journal",
+    "reconcile",
+    "deadletters",
 )
 
 

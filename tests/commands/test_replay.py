@@ -14,6 +14,7 @@ from otelbridge.errors import UnauthenticatedError
 from otelbridge.proto import aibridged_pb2 as pb
 from tests.commands.programs import run
 from tests.transports.fakes import RIGHT_KEY, START, server
+from tests.transports.gateway.worlds import running
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -27,10 +28,9 @@ _TO = ("--to", "grpc://127.0.0.1:1")
     [
         ((), "Missing option '--to'."),
         (
-            ("--to", "ws://h:1"),
-            "Invalid value for --to: ws:// is not supported yet, use grpc://HOST:PORT",
+            ("--to", "h:1"),
+            'Invalid value for --to: "h:1" is not of the form grpc://HOST:PORT or ws://HOST:PORT',
         ),
-        (("--to", "h:1"), 'Invalid value for --to: "h:1" is not of the form grpc://HOST:PORT'),
         (
             (*_TO, "--speed", "0"),
             "Invalid value for '--speed': '0' is neither a number above 0 nor max",
@@ -76,6 +76,43 @@ async def test_where_no_bridge_answers_it_is_one_line(tmp_path: Path) -> None:
 
     assert (done.code, done.out) == (1, "")
     assert done.err == "Error: no bridge answers at grpc://127.0.0.1:1 within 5 s\n"
+
+
+async def test_where_no_gateway_can_connect_it_is_one_line(tmp_path: Path) -> None:
+    done = await run(
+        "replay", str(_CAPTURE), "--to", "ws://127.0.0.1:1", "--key", "k", folder=tmp_path
+    )
+
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("Error: no bridge answers at ws://127.0.0.1:1: ")
+    assert done.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "told"),
+    [
+        ((), "401 AI Gateway key required."),
+        (("--key", "x" * 43), "401 AI Gateway key invalid."),
+    ],
+)
+async def test_a_gateway_that_is_refused_is_one_line(
+    tmp_path: Path, key: tuple[str, ...], told: str
+) -> None:
+    async with running() as world:
+        done = await run("replay", str(_CAPTURE), "--to", world.url, *key, folder=tmp_path)
+
+    assert (done.code, done.out, done.err) == (1, "", f"Error: {world.url} refuses: {told}\n")
+
+
+async def test_a_gateway_sends_everything_over_its_websocket(tmp_path: Path) -> None:
+    options = ("--speed", "max", "--key", RIGHT_KEY)
+    async with running() as world:
+        done = await run("replay", str(_CAPTURE), "--to", world.url, *options, folder=tmp_path)
+
+    assert (done.code, done.err) == (0, "")
+    assert done.out.splitlines()[-1] == "51 calls: 51 OK, 0 refused, 0 failed"
+    assert len(world.books.calls) == 51
+    assert world.errors() == {}
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from contextlib import asynccontextmanager
@@ -63,7 +64,7 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[Process, dict[str, str]]
 
 async def test_it_prints_a_line_an_address_and_each_can_be_used(folder: Path) -> None:
     async with _serving(folder) as (process, addresses):
-        assert list(addresses) == ["grpc", "http", "metrics"]
+        assert list(addresses) == ["grpc", "http", "metrics", "gateway"]
         async with httpx2.AsyncClient(trust_env=False) as client:
             metrics = await client.get(addresses["metrics"])
             ready = await client.get(f"{addresses['http']}/readyz")
@@ -169,3 +170,15 @@ async def test_the_log_can_be_json(folder: Path) -> None:
 
     assert done.err
     assert all(line.startswith('{"time": ') for line in done.err.splitlines())
+
+
+async def test_as_many_files_may_be_open_as_there_may_be_connections(folder: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))  # as where nothing is set
+    try:
+        async with _serving(folder) as (process, _):
+            allowed, _ = resource.prlimit(process.pid, resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert allowed == (8192 if hard == resource.RLIM_INFINITY else min(8192, hard))

@@ -60,11 +60,12 @@ class MemoryOutbox:
             await self._taken.wait()
 
     async def read(
-        self, destination: str, signal: Signal, *, limit: int, max_bytes: int
+        self, destination: str, signal: Signal, *, limit: int, max_bytes: int, after: int = 0
     ) -> list[OutboxRow]:
         """See `otelbridge.domain.ports.Outbox`."""
         found: list[OutboxRow] = []
-        for row in self.rows[signal][self.through[destination, signal] :][:limit]:
+        after = max(after, self.through[destination, signal])
+        for row in self.rows[signal][after:][:limit]:
             max_bytes -= len(row.body)
             if found and max_bytes < 0:
                 break
@@ -91,17 +92,42 @@ class MemoryOutbox:
         self.counts[instrument, *values] += amount
 
 
+class Hold:
+    """A moment at which time stops until it is released.
+
+    Attributes:
+        reached: Set when it has come.
+    """
+
+    def __init__(self, at_s: float) -> None:
+        self.at_s = at_s
+        self.reached = asyncio.Event()
+        self._released = asyncio.Event()
+
+    def release(self) -> None:
+        """Let time go on."""
+        self._released.set()
+
+    async def wait(self) -> None:
+        """Stop time."""
+        self.reached.set()
+        await self._released.wait()
+
+
 class FakeTime:
     """Time that passes only while someone sleeps; chance is always one half.
 
     Attributes:
         slept: How long each sleep was meant to be, in seconds.
         now_s: Seconds since the beginning.
+        chance: What is drawn.
     """
 
     def __init__(self, start_ns: int = 1_700_000_000 * 10**9) -> None:
         self.slept: list[float] = []
         self.now_s = 0.0
+        self.chance = 0.5
+        self._holds: list[Hold] = []
         self._start_ns = start_ns
 
     def now_ns(self) -> int:
@@ -112,7 +138,15 @@ class FakeTime:
         """Let the time pass at once."""
         self.slept.append(seconds)
         self.now_s += seconds
+        for hold in self._holds:
+            if self.now_s >= hold.at_s:
+                await hold.wait()
         await asyncio.sleep(0)
+
+    def hold(self, at_s: float) -> Hold:
+        """Stop the first sleep that goes beyond a moment."""
+        self._holds.append(Hold(at_s))
+        return self._holds[-1]
 
     @property
     def timing(self) -> Timing:
@@ -121,7 +155,7 @@ class FakeTime:
             now_ns=self.now_ns,
             elapsed_s=lambda: self.now_s,
             sleep=self.sleep,
-            random=lambda: 0.5,
+            random=lambda: self.chance,
         )
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,22 +38,43 @@ def test_batches_grow_again_once_the_refused_row_is_gone() -> None:
     assert sizes == [2, 4, 8, 16, 32, 64, 128, 256, 512, 512]
 
 
-def test_what_is_too_large_is_halved_in_rows_and_in_bytes() -> None:
+@pytest.mark.parametrize(("is_certain", "rows"), [(True, MAX_ROWS), (False, 50)])
+def test_what_is_too_large_is_halved_in_bytes_and_if_that_is_not_certain_in_rows(
+    is_certain: bool, rows: int
+) -> None:
     size = BatchSize()
 
-    size.too_large(ROWS[:100])
+    size.too_large(ROWS[:100], is_certain=is_certain)
 
-    assert (size.rows, size.max_bytes) == (50, 5000)
+    assert (size.rows, size.max_bytes) == (rows, 5000)
 
 
-def test_the_limit_of_bytes_grows_slowly_because_the_server_has_one() -> None:
+def test_a_servers_limit_is_approached_fast_and_then_slowly() -> None:
     size = BatchSize()
-    size.too_large(ROWS[:100])
+    size.too_large(ROWS[:100], is_certain=True)
 
-    size.taken(ROWS[:50])
-    after_one = size.max_bytes
+    limits = []
+    for _ in range(120):
+        size.taken(ROWS[:50])
+        limits.append(size.max_bytes)
+
+    assert limits[:3] == [6251, 7814, 9026]
+    assert limits[100] < 10_000 < limits[119]
+
+
+def test_a_limit_that_was_none_is_forgotten() -> None:
+    size = BatchSize()
+    size.too_large(ROWS[:100], is_certain=False)
+
     for _ in range(100):
         size.taken(ROWS[:50])
 
-    assert after_one == 6251
     assert size.max_bytes == MAX_BYTES
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"), [(ROWS, True), (ROWS[:-1], False), (ROWS[:1], False)]
+)
+def test_a_batch_is_full_if_more_may_wait_behind_it(rows: list[OutboxRow], expected: bool) -> None:
+    assert BatchSize().is_full(rows) is expected
+    assert BatchSize().is_full([OutboxRow(1, 1, bytes(MAX_BYTES // 2 + 1))])

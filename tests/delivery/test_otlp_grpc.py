@@ -210,5 +210,5 @@ async def test_a_server_with_a_certificate_of_an_unknown_authority_gets_nothing(
 async def test_a_certificate_that_cannot_be_read_is_a_configuration_error() -> None:
     config = destination("https://127.0.0.1:1", tls={"ca": "/nonexistent/ca.pem"})
 
-    with pytest.raises(ConfigError, match=r"destination d\.tls\.ca: /nonexistent/ca\.pem: No such"):
+    with pytest.raises(ConfigError, match=r"destination d\.tls\.ca: /nonexistent/ca\.pem: no such"):
         GrpcExporter(config, user_agent="test")

@@ -268,7 +268,7 @@ async def test_a_server_with_a_certificate_of_an_unknown_authority_gets_nothing(
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
-        ({"tls": {"ca": "/nonexistent"}}, "d.tls: No such file or directory"),
+        ({"tls": {"ca": "/nonexistent"}}, "d.tls.ca: /nonexistent: no such file or directory"),
         ({"headers": {"a b": "c"}}, 'd.headers: "a b" is not a header name'),
         ({"headers": {"a": "secret\n"}}, "d.headers: the value of a is not printable ASCII"),
     ],

@@ -23,6 +23,7 @@ from tests.delivery.fakes import (
     traces_lane,
     traces_worker,
 )
+from tests.faults import fault
 
 if TYPE_CHECKING:
     from otelbridge.delivery.outcomes import Exporter, Outcome
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 Code = grpc.StatusCode
 DELIVERED = ("otelbridge.delivery.delivered", "d", "traces")
+BURIED = ("otelbridge.delivery.dead_lettered", "d", "traces")
 REJECTED = ("otelbridge.delivery.rejected", "d", "traces")
 RETRIES = ("otelbridge.delivery.retries", "d", "traces")
 
@@ -94,17 +96,6 @@ async def test_a_failing_destination_is_tried_again_with_doubling_waits(
     assert outbox.counts == {DELIVERED: 1, (*RETRIES, "grpc_unavailable"): 9}
 
 
-async def test_a_server_that_asks_for_200_ms_gets_them(
-    collector: Collector, grpc_exporter: Exporter, outbox: MemoryOutbox, time: FakeTime
-) -> None:
-    collector.script(Answer(code=Code.RESOURCE_EXHAUSTED, retry_after_s=0.2))
-    outbox.put(Signal.TRACES, span("a"))
-
-    await deliver(grpc_exporter, outbox, time, count=1)
-
-    assert time.slept == [pytest.approx(0.45)]
-
-
 async def test_what_was_taken_while_the_answer_was_lost_is_sent_again_byte_for_byte(
     collector: Collector, grpc_exporter: Exporter, outbox: MemoryOutbox, time: FakeTime
 ) -> None:
@@ -139,25 +130,6 @@ async def test_after_a_restart_what_was_not_acknowledged_is_sent_again_byte_for_
     assert names(collector) == ["a", "b"]
 
 
-async def test_items_of_a_partial_success_are_counted_and_not_sent_again(
-    collector: Collector,
-    grpc_exporter: Exporter,
-    outbox: MemoryOutbox,
-    time: FakeTime,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    collector.script(Answer(rejected=2, message="too old"))
-    outbox.put(Signal.TRACES, span("a"), span("b"), span("c"))
-
-    await deliver(grpc_exporter, outbox, time, count=3)
-
-    assert len(collector.requests) == 1
-    assert outbox.counts == {DELIVERED: 1, (*REJECTED, "partial_success"): 2}
-    assert [record.getMessage() for record in caplog.records] == [
-        "destination d: traces: 2 of 3 items rejected: too old"
-    ]
-
-
 def refuse(name: str, code: grpc.StatusCode, collector: Collector) -> None:
     """Let the collector refuse every request that holds a span of this name."""
 
@@ -167,7 +139,8 @@ def refuse(name: str, code: grpc.StatusCode, collector: Collector) -> None:
     collector.judge = judge
 
 
-@pytest.mark.parametrize("code", [Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED])
+@fault(9)
+@pytest.mark.parametrize("code", [Code.INVALID_ARGUMENT, Code.INTERNAL])
 async def test_a_poisonous_row_is_found_and_buried_and_the_rest_delivered(
     collector: Collector,
     grpc_exporter: Exporter,
@@ -184,7 +157,7 @@ async def test_a_poisonous_row_is_found_and_buried_and_the_rest_delivered(
     reason = f"grpc_{code.name.lower()}"
     assert names(collector) == good
     assert [(row.seq, why) for _, row, why in outbox.buried] == [(71, f"{reason}: bad")]
-    assert outbox.counts == {DELIVERED: 99, (*REJECTED, reason): 1}
+    assert outbox.counts == {DELIVERED: 99, (*REJECTED, reason): 1, (*BURIED, reason): 1}
     assert len(collector.requests) < 40
     assert time.slept == []
 

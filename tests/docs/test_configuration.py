@@ -59,7 +59,8 @@ def test_a_row_has_key_value_default_variable_and_meaning() -> None:
     assert tables()["journal"].splitlines()[3] == (
         '| `max_bytes` | size, 1 MiB or more, at most 1 EiB | `"1GiB"` '
         "| `OTELBRIDGE_JOURNAL__MAX_BYTES` | How much telemetry may wait for a destination that "
-        "names no limit of its own. Beyond it the oldest is given up, and counted. |"
+        "names no limit of its own. Beyond it content is left out first, then the oldest items "
+        "are given up, and all of it is counted. |"
     )
 
 

@@ -13,6 +13,7 @@ import httpx2
 from otelbridge.commands.init import initialise
 from otelbridge.config import build_config
 from otelbridge.server import Server
+from otelbridge.transports.target import Target
 from tests.collector import Collector
 
 if TYPE_CHECKING:
@@ -53,6 +54,11 @@ class Bridge:
         samples = await self.metrics()
         wanted = set(labels.items())
         return sum(value for (n, found), value in samples.items() if n == name and wanted <= found)
+
+
+def gateway_target(bridge: Bridge) -> Target:
+    """Return where a bridge is for a stock gateway."""
+    return Target.parse(bridge.server.addresses["gateway"].replace("http", "ws", 1))
 
 
 def samples_of(page: str) -> Counter[tuple[str, frozenset[tuple[str, str]]]]:

@@ -1,4 +1,4 @@
-"""Every real capture through a whole bridge: in order and shuffled, the same telemetry.
+"""Every real capture through a whole bridge: in any order and over either transport, the same.
 
 The golden files hold the spans as OTLP JSON, as a collector received them.
 `OTELBRIDGE_UPDATE_GOLDEN=1` writes them anew: read the difference against the
@@ -50,8 +50,10 @@ from google.protobuf.json_format import MessageToDict
 from otelbridge.transports.capture import read_capture
 from otelbridge.transports.client import send_calls
 from otelbridge.transports.grpc_caller import GrpcCaller
+from otelbridge.transports.target import connected
 from tests.collector import Collector
-from tests.e2e.bridges import running
+from tests.e2e.bridges import gateway_target, running
+from tests.store.files import GATEWAY, GATEWAY_KEY, write_store
 
 CAPTURES = Path(__file__).parents[1] / "captures"
 # Long enough for all records of a capture to arrive.
@@ -96,7 +98,7 @@ def told(collector: Collector) -> list[dict[str, object]]:
     return sorted(spans, key=lambda span: (span["traceId"], span["spanId"]))
 
 
-@pytest.mark.parametrize("order", ["as recorded", "shuffled"])
+@pytest.mark.parametrize("order", ["as recorded", "shuffled", "as a gateway"])
 @pytest.mark.parametrize("name", sorted(SUMS))
 async def test_a_capture_gives_its_golden_telemetry_in_any_order(
     name: str, order: str, tmp_path: Path
@@ -104,11 +106,15 @@ async def test_a_capture_gives_its_golden_telemetry_in_any_order(
     calls = read_capture(CAPTURES / f"{name}.jsonl")
     if order == "shuffled":
         random.Random(name).shuffle(calls)
+    write_store(tmp_path, GATEWAY)
 
     async with Collector() as collector, running(tmp_path, collector, SETTINGS) as bridge:
         if order == "shuffled":  # and at once, with nobody waiting for a start
             records = [call for call in calls if call.rpc.startswith("Recorder/")]
             await asyncio.gather(*(bridge.call(each.rpc, each.request) for each in records))
+        elif order == "as a gateway":
+            async with connected(gateway_target(bridge), key=GATEWAY_KEY) as caller:
+                await send_calls(caller, calls, speed=None)
         else:
             await send_calls(GrpcCaller(bridge.channel), calls, speed=None)
         await collector.wait_for(lambda c: chat_spans(c) == SUMS[name].interceptions)

@@ -3,87 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from otelbridge.domain.assembler import Assembler
-from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import Signal
-from otelbridge.domain.records import Record, kind_of
+from otelbridge.domain.records import Record
 from otelbridge.errors import AlreadyExistsError, JournalError
 from otelbridge.journal import SqliteJournal
-from otelbridge.journal.outbox import Subscription
 from otelbridge.journal.transaction import Transaction
-from otelbridge.recording import Received, Recording, Side, Submission
-from tests.records import ALICE, BOB, T0, S, ended, identity, prompt, started, tokens, tool, uuid
-from tests.sinks import MemoryTeller
-
-UNREADABLE = identity("unreadable")
-
-
-class Given(dict[bytes, Record]):
-    """Records by the bytes that stand for them."""
-
-    def submit(self, record: Record) -> Submission:
-        """Return a submission of a record."""
-        self[record.identity] = record
-        return Submission(kind_of(record), record.identity, record.received_at_ns)
-
-    def read(self, submission: Submission) -> Received:
-        """Return the record that was submitted."""
-        if submission.raw == UNREADABLE:
-            raise ArithmeticError("a fault of ours")
-        return Received(self[submission.raw], submission.raw)
-
-
-class Bridge:
-    """A recording on a journal file, with a clock that is set by hand."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.now_s = 100.0
-        self.records = Given()
-        self.open()
-
-    def open(self) -> None:
-        self.teller = MemoryTeller()
-        self.journal = SqliteJournal(self.path)
-        self.journal.subscribe([Subscription(name="otlp", variant="v")])
-        self.ledger = Ledger(self.journal.ledger.series())
-        self.assembler = Assembler(grace_s=6, max_age_s=3600)
-        self.recording = Recording(
-            self.journal,
-            self.assembler,
-            self.ledger,
-            self.teller,
-            read=self.records.read,
-            clock_ns=lambda: T0 + int(self.now_s * S),
-            dedup_s=86400,
-            infers_tools=True,
-        )
-        self.replayed = self.recording.replay(lambda entry: self.records[entry.payload])
-
-    def reopen(self) -> None:
-        self.journal.close()
-        self.open()
-
-    def accept(self, *records: Record) -> list[Exception | None]:
-        at_ns = T0 + int(self.now_s * S)
-        received = [replace(record, received_at_ns=at_ns) for record in records]
-        batch = [self.records.submit(record) for record in received]
-        return self.recording.commit(batch, Side()).outcomes
-
-    def advance(self, seconds: float) -> None:
-        self.now_s += seconds
-        self.recording.commit([], Side())
-
-    def count(self, instrument: str, *values: str) -> object:
-        series = self.ledger.snapshot().get((instrument, values))
-        return series.value if series else 0
+from tests.recording.recordings import UNREADABLE, Bridge
+from tests.records import ALICE, BOB, T0, S, ended, prompt, started, tokens, tool, uuid
 
 
 @pytest.fixture
@@ -307,19 +239,6 @@ def test_a_clock_that_was_set_back_while_stopped_delays_nothing(bridge: Bridge) 
     assert [i.id for i in bridge.teller.closed] == [uuid(1)]
 
 
-def test_the_oldest_of_what_waits_beyond_a_quota_is_given_up_and_counted(bridge: Bridge) -> None:
-    for number in range(1, 5):
-        bridge.accept(started(number), ended(number))
-        bridge.advance(7)
-
-    for _ in range(2):
-        bridge.recording.commit([], bridge.recording.shed({"otlp": 3 * 16}))
-
-    rows = bridge.journal.outbox.read("otlp", Signal.TRACES, limit=9, max_bytes=9**9)
-    assert [row.body for row in rows] == [uuid(n).bytes for n in (2, 3, 4)]
-    assert bridge.count("otelbridge.delivery.rejected", "otlp", "traces", "max_bytes") == 1
-
-
 def test_stats_tell_what_waits(bridge: Bridge) -> None:
     empty = bridge.recording.stats(["otlp"])
     bridge.accept(started(1), ended(1), started(2))
@@ -367,4 +286,7 @@ def test_a_record_that_cannot_be_replayed_does_not_keep_the_bridge_from_starting
     assert "a tokens record of the journal is lost" in caplog.text
     for _ in range(2):
         bridge.advance(1)
-    assert bridge.count("otelbridge.records.rejected", "tokens", "lost") == 1
+    assert bridge.count("otelbridge.records.lost", "damaged") == 1
+    bridge.reopen()
+    bridge.advance(1)
+    assert bridge.count("otelbridge.records.lost", "damaged") == 1

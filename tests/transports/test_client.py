@@ -16,6 +16,7 @@ from otelbridge.transports.certificates import CertificateFiles
 from otelbridge.transports.client import Results, send_calls
 from otelbridge.transports.target import Target, connected
 from tests.transports.fakes import RIGHT_KEY, TOKENS
+from tests.transports.gateway.worlds import running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -63,9 +64,11 @@ class Recorder:
         return [(what, call) for what, call in self.log if call.endswith(f" {name}")]
 
 
-async def _send(started: GrpcServer, calls: Sequence[CapturedCall], **options: Any) -> Results:
-    async with connected(Target(address=started.address)) as channel:
-        return await send_calls(channel, calls, **options)
+async def _send(
+    started: GrpcServer, calls: Sequence[CapturedCall], key: str | None = None, **options: Any
+) -> Results:
+    async with connected(Target(address=started.address), key=key) as caller:
+        return await send_calls(caller, calls, **options)
 
 
 @pytest.mark.parametrize("speed", [None, 1000.0])
@@ -183,6 +186,8 @@ async def test_an_error_of_a_stream_is_counted(serve: Serve) -> None:
         ("Recorder/RecordPromptUsage", "INVALID_ARGUMENT", 1),
         ("Authorizer/IsAuthorized", "UNAUTHENTICATED", 0),
         ("Authorizer/IsAuthorized", "PERMISSION_DENIED", 0),
+        ("Authorizer/IsAuthorized", "ERROR", 0),
+        ("Recorder/RecordPromptUsage", "ERROR", 1),
         ("Authorizer/IsAuthorized", "INTERNAL", 1),
         ("Authorizer/IsAuthorized", "UNAVAILABLE", 1),
         ("Authorizer/IsAuthorized", "UNIMPLEMENTED", 1),
@@ -199,15 +204,21 @@ def test_what_a_store_may_say_is_expected_and_a_lost_record_is_not(
 
 
 @pytest.mark.parametrize(
-    ("url", "address", "secure"),
+    ("url", "target"),
     [
-        ("grpc://127.0.0.1:50051", "127.0.0.1:50051", False),
-        ("grpc://[::1]:50051/", "[::1]:50051", False),
-        ("grpcs://bridge.example:443", "bridge.example:443", True),
+        ("grpc://127.0.0.1:50051", Target(address="127.0.0.1:50051")),
+        ("grpc://[::1]:50051/", Target(address="[::1]:50051")),
+        ("grpcs://bridge.example:443", Target(address="bridge.example:443", secure=True)),
+        ("ws://127.0.0.1:8088", Target(address="127.0.0.1:8088", is_gateway=True)),
+        (
+            "wss://bridge.example:443/",
+            Target(address="bridge.example:443", secure=True, is_gateway=True),
+        ),
     ],
 )
-def test_a_target_is_a_url(url: str, address: str, secure: bool) -> None:
-    assert Target.parse(url) == Target(address=address, secure=secure)
+def test_a_target_is_a_url(url: str, target: Target) -> None:
+    assert Target.parse(url) == target
+    assert target.url == url.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -222,23 +233,22 @@ def test_a_target_is_a_url(url: str, address: str, secure: bool) -> None:
         "grpc://h:1/path",
         "grpc://user:secret@h:1",
         "http://h:1",
+        "ws://h",
+        "ws://h:1/path",
+        "wss://user:secret@h:1",
         "grpc://[::1:1",
         "",
     ],
 )
 def test_what_is_no_target_is_said_so(url: str) -> None:
-    with pytest.raises(ValueError, match=r"is not of the form grpc://HOST:PORT$"):
+    with pytest.raises(ValueError, match=r"is not of the form grpc://HOST:PORT or ws://HOST:PORT$"):
         Target.parse(url)
 
 
-def test_websockets_are_not_supported_yet() -> None:
-    with pytest.raises(ValueError, match=r"^ws:// is not supported yet, use grpc://HOST:PORT$"):
-        Target.parse("ws://h:1")
-
-
-def test_a_ca_without_tls_is_a_mistake(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^a CA is for grpcs://HOST:PORT$"):
-        Target.parse("grpc://h:1", ca=tmp_path / "ca.pem")
+@pytest.mark.parametrize("scheme", ["grpc", "ws"])
+def test_a_ca_without_tls_is_a_mistake(tmp_path: Path, scheme: str) -> None:
+    with pytest.raises(ValueError, match=rf"^a CA is for {scheme}s://HOST:PORT$"):
+        Target.parse(f"{scheme}://h:1", ca=tmp_path / "ca.pem")
 
 
 async def test_tls_is_verified_by_the_given_authority(serve: Serve, tmp_path: Path) -> None:
@@ -251,8 +261,8 @@ async def test_tls_is_verified_by_the_given_authority(serve: Serve, tmp_path: Pa
     started = await serve(certificates=CertificateFiles(config))
     url = f"grpcs://localhost:{started.address.rpartition(':')[2]}"
 
-    async with connected(Target.parse(url, ca=tmp_path / "ca.pem")) as channel:
-        results = await send_calls(channel, [_call("RecordPromptUsage", "a", 0)], speed=None)
+    async with connected(Target.parse(url, ca=tmp_path / "ca.pem")) as caller:
+        results = await send_calls(caller, [_call("RecordPromptUsage", "a", 0)], speed=None)
 
     assert results.codes == {("Recorder/RecordPromptUsage", "OK"): 1}
 
@@ -269,9 +279,53 @@ async def test_where_no_bridge_answers_it_is_said_in_one_line(
     assert str(caught.value) == "no bridge answers at grpc://127.0.0.1:1 within 0.2 s"
 
 
-async def test_a_missing_authority_file_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_gateway", [True, False])
+async def test_a_missing_authority_file_is_named(tmp_path: Path, *, is_gateway: bool) -> None:
+    target = Target(address="h:1", secure=True, ca=tmp_path / "ca.pem", is_gateway=is_gateway)
+
     with pytest.raises(ConfigError) as caught:
-        async with connected(Target(address="h:1", secure=True, ca=tmp_path / "ca.pem")):
+        async with connected(target):
             pass
 
     assert str(caught.value) == f"--ca: {tmp_path}/ca.pem: No such file or directory"
+
+
+@pytest.mark.parametrize("is_gateway", [True, False])
+async def test_an_authority_file_that_holds_none_is_named(
+    tmp_path: Path, *, is_gateway: bool
+) -> None:
+    ca = tmp_path / "ca.pem"
+    ca.write_text("nothing")
+
+    with pytest.raises(ConfigError) as caught:
+        async with connected(Target(address="h:1", secure=True, ca=ca, is_gateway=is_gateway)):
+            pass
+
+    assert str(caught.value) == f"--ca: {ca} holds no certificate (PEM)"
+
+
+@pytest.mark.parametrize("speed", [None, 1000.0])
+async def test_a_gateways_calls_are_sent_in_their_order_too(speed: float | None) -> None:
+    recorder = Recorder()
+    kinds = ("RecordInterception", "RecordPromptUsage", "RecordInterceptionEnded")
+    calls = [_call(kind, name, 0.0) for kind in kinds for name in "abcdefgh"]
+
+    async with running(recorder.handlers()) as world:
+        target = Target.parse(world.url)
+        async with connected(target, key=RIGHT_KEY) as caller:
+            results = await send_calls(caller, calls, speed=speed)
+
+    assert results.codes == {(f"Recorder/{kind}", "OK"): 8 for kind in kinds}
+    for name in "abcdefgh":
+        first = [("came", f"RecordInterception {name}"), ("answered", f"RecordInterception {name}")]
+        assert recorder.of(name)[:2] == first
+
+
+async def test_a_gateways_stream_is_left_after_its_first_message() -> None:
+    rpc = "ProviderConfigurator/WatchAIProviders"
+    watching = CapturedCall(rpc=rpc, at_s=0, request=pb.WatchAIProvidersRequest())
+
+    async with running() as world, connected(Target.parse(world.url), key=RIGHT_KEY) as caller:
+        results = await send_calls(caller, [watching], speed=None)
+
+    assert results.codes == {(rpc, "OK"): 1}

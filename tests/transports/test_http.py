@@ -16,6 +16,8 @@ from otelbridge.transports import http_server
 from otelbridge.transports.http_app import build_app
 from otelbridge.transports.http_server import HttpServer
 from otelbridge.transports.sockets import bind
+from tests.faults import fault
+from tests.transports.gateway.worlds import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -233,6 +235,7 @@ async def _read_until_closed(address: tuple[str, int], sent: bytes) -> bytes:
         writer.close()
 
 
+@fault(32)
 @pytest.mark.parametrize(
     "sent",
     [
@@ -272,6 +275,23 @@ async def test_a_slow_page_is_not_cut_off(
     assert answer.content == _PAGE
 
 
+@fault(32)
+async def test_a_client_that_reads_nothing_is_cut_off(
+    run: Run, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_server, "UNREAD_LIMIT_S", 0.05)
+    parts.render = lambda _accept, _scraper: (bytes(1 << 25), "text/plain")  # type: ignore[assignment]  # a fake of a fake
+    app = build_app(render=parts.render, readiness=parts.readiness, address="127.0.0.1:0")
+    server = HttpServer(app, bind("127.0.0.1:0", key="listen.http"))
+    await run(server)
+    connections = server._state.connections  # noqa: SLF001  # a client that reads nothing sees nothing
+
+    with socket.create_connection(("127.0.0.1", server.port)) as deaf:
+        deaf.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        await eventually(lambda: bool(connections))
+        await eventually(lambda: not connections)
+
+
 def test_a_port_in_use_is_named() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -293,6 +313,7 @@ def test_a_name_with_several_addresses_is_bound_on_one_port() -> None:
     assert len(ports) == 1
 
 
+@fault(31)
 async def test_garbage_is_answered_or_cut_off_and_the_log_stays_quiet(
     run: Run, parts: Parts, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import time
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from otelbridge.errors import CallError, LimitExceededError, escaped
+from otelbridge.errors import InvalidRequestError, LimitExceededError, UnavailableError, escaped
 from otelbridge.protocols import drpc
 from otelbridge.servicers.methods import Call
+from otelbridge.transports.faults import Faults
 from otelbridge.transports.gateway.budget import Budget
-from otelbridge.transports.status import INTERNAL, status_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
     from google.protobuf.message import Message
 
     from otelbridge.servicers.methods import Method
+    from otelbridge.transports.gateway.budget import Share
     from otelbridge.transports.meter import Meter
 
-logger = logging.getLogger(__name__)
-
-#: 64 requests of the largest size; a thousand gateways' usual ones take a tenth.
-MAX_HELD_BYTES = 256 * 1024 * 1024
+#: One gateway can have 64 requests of the largest size on their way, or 130,000 small ones.
+MAX_HELD_BYTES = 512 * 1024 * 1024
+#: What an open stream takes, whatever it carries: measured, and rounded up.
+STREAM_BYTES = 2048
 _OK = "OK"
 _CANCELLED = "CANCELLED"
+_GIVEN_UP = "the bridge has given the call up"
 # The contract's errors have texts, and no codes of DRPC's.
 _NO_CODE = 0
-# A fault that hits every call must not fill the disk with tracebacks.
-_TRACEBACK_EVERY_S = 1.0
 
 
 class Dispatcher:
@@ -39,26 +40,35 @@ class Dispatcher:
     Args:
         methods: The method table, by path.
         meter: Books calls.
-        max_held_bytes: How much memory requests may take, of all sessions together.
+        max_held_bytes: How much memory streams and requests may take, of all sessions together.
     """
 
     def __init__(
         self, methods: Mapping[str, Method], *, meter: Meter, max_held_bytes: int = MAX_HELD_BYTES
     ) -> None:
         self.methods = methods
-        self.meter = meter
+        self.observe = meter.observe_call
         self.budget = Budget(max_held_bytes)
-        self._traced_at: dict[str, float] = {}
+        self.faults = Faults()
 
-    def outcome(self, name: str, error: Exception) -> tuple[str, str]:
-        """Return the name of an error's status, and what the client reads."""
-        if isinstance(error, CallError):
-            return status_of(error).code.name, str(error)
-        now = time.monotonic()
-        if now - self._traced_at.get(name, -_TRACEBACK_EVERY_S) >= _TRACEBACK_EVERY_S:
-            self._traced_at[name] = now
-            logger.error("%s failed", name, exc_info=error)
-        return INTERNAL.code.name, INTERNAL.text
+
+@dataclass(slots=True, frozen=True)
+class Host:
+    """What the calls of one session share.
+
+    Attributes:
+        dispatcher: See `Dispatcher`.
+        gateway: Whose session it is.
+        share: The gateway's part of the memory.
+        peer: Returns the gateway's address.
+        changed: Called when a stream has something to send.
+    """
+
+    dispatcher: Dispatcher
+    gateway: str
+    share: Share
+    peer: Callable[[], str]
+    changed: Callable[[StreamCalls], None]
 
 
 class StreamCalls:
@@ -66,53 +76,47 @@ class StreamCalls:
 
     Args:
         stream_id: The stream.
-        dispatcher: See `Dispatcher`.
-        gateway: Whose session it is.
-        peer: Returns the gateway's address.
-        changed: Called when there is something to send.
+        host: What it shares with the session's other streams.
 
     Attributes:
         stream_id: The stream.
         transport: The DRPC transport; write what it has to send.
-        pending: Whether a unary call has been received and not answered.
+        is_owed: Whether an answer is due: a call has begun, and opening a
+            stream begins one. What streams is not owed.
     """
 
     __slots__ = (
         "_call_id",
-        "_changed",
-        "_dispatcher",
-        "_gateway",
         "_held",
+        "_host",
         "_method",
-        "_peer",
         "_running",
         "_started",
-        "pending",
+        "is_owed",
         "stream_id",
         "transport",
     )
 
-    def __init__(
-        self,
-        stream_id: int,
-        dispatcher: Dispatcher,
-        *,
-        gateway: str,
-        peer: Callable[[], str],
-        changed: Callable[[StreamCalls], None],
-    ) -> None:
-        self._dispatcher = dispatcher
-        self._gateway = gateway
-        self._peer = peer
-        self._changed = changed
+    def __init__(self, stream_id: int, host: Host) -> None:
+        self._host = host
+        self._held = 0
         self._call_id = 0
         self._method: Method | None = None
         self._running: asyncio.Future[Any] | None = None
         self._started = 0.0
         self.transport = drpc.ServerTransport()
-        self._held = 0
         self.stream_id = stream_id
-        self.pending = False
+        self.is_owed = True
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is the client's turn: a request is awaited, begun or not."""
+        return self._running is None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether a unary request was received in whole and has no answer yet."""
+        return self._running is not None and self.is_owed
 
     def receive(self, data: bytes) -> None:
         """Take what was read.
@@ -121,8 +125,8 @@ class StreamCalls:
             ProtocolError: If the gateway broke the protocol: the stream must be reset.
             LimitExceededError: If there is no memory for it: the same.
         """
-        if not self._dispatcher.budget.take(len(data)):
-            raise LimitExceededError("the requests that are held take too much memory")
+        if not self._host.share.take(len(data)):
+            raise LimitExceededError("the gateway's requests take too much memory")
         self._held += len(data)
         try:
             self.transport.receive_data(data)
@@ -134,16 +138,26 @@ class StreamCalls:
         self.transport.receive_eof()
         self._take_events()
 
+    def end(self, reason: str) -> None:
+        """End what streams with an error: the session is about to be closed."""
+        running, self._running = self._running, None
+        if running is not None:
+            running.cancel()
+            self._fail(self._call_id, reason)
+
     def drop(self) -> None:
-        """Forget the call: nobody waits for its answer any more."""
+        """Forget the call: nobody waits for its answer any more.
+
+        What its servicer has done, or handed to the journal, is not undone.
+        """
         running, self._running = self._running, None
         if running is not None:
             running.cancel()
         self._release()
 
     def _release(self) -> None:
-        self.pending = False
-        self._dispatcher.budget.give_back(self._held)
+        self.is_owed = False
+        self._host.share.give_back(self._held)
         self._held = 0
 
     def _take_events(self) -> None:
@@ -154,11 +168,14 @@ class StreamCalls:
                 self._invoke(event)
             elif isinstance(event, drpc.CallCancelled):
                 self.drop()
+            elif isinstance(event, drpc.InputEnded):
+                self._check_begun(event.call_id)
 
     def _invoke(self, event: drpc.Invoked) -> None:
+        self.is_owed = True
         self._call_id = event.call_id
         self._started = time.perf_counter()
-        self._method = self._dispatcher.methods.get(event.rpc)
+        self._method = self._host.dispatcher.methods.get(event.rpc)
         if self._method is None:
             # What the Go library answers for an RPC that is not registered.
             self._fail(event.call_id, f'protocol error: unknown rpc: "{escaped(event.rpc)}"')
@@ -168,60 +185,70 @@ class StreamCalls:
         method = self._method
         if method is None or self._running is not None:
             return
-        call = Call(raw, self._gateway, True, self._peer)  # each call pays for names
+        started = self._started
+        call = Call(raw, self._host.gateway, True, self._host.peer)  # each call pays for names
         try:
             answering: Any = (
                 self._stream(method, call, call_id)
                 if method.server_streaming
                 else method.answer(call)
             )
-            self._running = asyncio.ensure_future(answering)
+            running = self._running = asyncio.ensure_future(answering)
         except Exception as error:  # noqa: BLE001  # the call's edge: mapped and counted
-            self._refuse(call_id, method, error)
+            self._refuse(call_id, method, error, started)
             return
-        self.pending = not method.server_streaming
-        self._running.add_done_callback(lambda done: self._done(call_id, method, done))
+        self.is_owed = not method.server_streaming
+        running.add_done_callback(partial(self._done, call_id, method, started))
+
+    def _check_begun(self, call_id: int) -> None:
+        """Answer a call that ends without a request."""
+        if self._running is None and self._method is not None:
+            error = InvalidRequestError(f"{self._method.name}: the call has no request")
+            self._refuse(call_id, self._method, error, self._started)
 
     async def _stream(self, method: Method, call: Call, call_id: int) -> None:
         messages: Any = method.answer(call)  # an AsyncIterator
         async for message in messages:
             self.transport.send_message(call_id, message.SerializeToString())
-            self._changed(self)
+            self._host.changed(self)
 
-    def _done(self, call_id: int, method: Method, done: asyncio.Future[Any]) -> None:
-        if done.cancelled() or done is not self._running:  # nobody waits for it any more
-            if not done.cancelled():
-                done.exception()  # asyncio complains of an error that nobody asks for
-            self._observe(method, _CANCELLED)
+    def _done(
+        self, call_id: int, method: Method, started: float, done: asyncio.Future[Any]
+    ) -> None:
+        error = UnavailableError(_GIVEN_UP) if done.cancelled() else done.exception()
+        if done is not self._running:  # nobody waits for it any more
+            self._observe(method, _CANCELLED, started)
             return
         self._running = None
-        self._release()
-        error = done.exception()
         if error is None:
-            self._answer(call_id, method, done.result())
+            self._answer(call_id, method, done.result(), started)
         elif isinstance(error, Exception):
-            self._refuse(call_id, method, error)
+            self._refuse(call_id, method, error, started)
 
-    def _answer(self, call_id: int, method: Method, message: Message | None) -> None:
+    def _answer(
+        self, call_id: int, method: Method, message: Message | None, started: float
+    ) -> None:
         if not method.server_streaming:
             body = b"" if message is None else message.SerializeToString()
             try:
                 self.transport.send_message(call_id, body)
             except LimitExceededError as error:
-                self._refuse(call_id, method, error)
+                self._refuse(call_id, method, error, started)
                 return
         self.transport.send_close(call_id)
-        self._observe(method, _OK)
-        self._changed(self)
+        self._observe(method, _OK, started)
+        self._release()
+        self._host.changed(self)
 
-    def _refuse(self, call_id: int, method: Method, error: Exception) -> None:
-        code, text = self._dispatcher.outcome(method.name, error)
-        self._observe(method, code)
-        self._fail(call_id, text)
+    def _refuse(self, call_id: int, method: Method, error: Exception, started: float) -> None:
+        status = self._host.dispatcher.faults.status(method.name, error)
+        self._observe(method, status.code.name, started)
+        self._fail(call_id, status.text)
 
     def _fail(self, call_id: int, text: str) -> None:
         self.transport.send_error(call_id, _NO_CODE, text)
-        self._changed(self)
+        self._release()
+        self._host.changed(self)
 
-    def _observe(self, method: Method, code: str) -> None:
-        self._dispatcher.meter.observe_call(method.name, code, time.perf_counter() - self._started)
+    def _observe(self, method: Method, code: str, started: float) -> None:
+        self._host.dispatcher.observe(method.name, code, time.perf_counter() - started)

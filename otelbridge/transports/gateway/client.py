@@ -7,40 +7,90 @@ after the answer; a ping each 30 s.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from websockets.asyncio.client import connect
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
-from otelbridge.errors import ConfigError, ProtocolError, UnavailableError, escaped
+from otelbridge.errors import (
+    ConfigError,
+    LimitExceededError,
+    ProtocolError,
+    UnavailableError,
+    escaped,
+)
 from otelbridge.protocols import drpc, yamux
 from otelbridge.transports.access import GATEWAY_KEY
 from otelbridge.transports.gateway.endpoint import API_VERSION, BUILD_VERSION, PATH
+from otelbridge.transports.status import INTERNAL
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from websockets.asyncio.client import ClientConnection
 
+#: How long a bridge may take to answer a call, in seconds.
+CALL_LIMIT_S = 30.0
 _OPEN_LIMIT_S = 5.0
 _UNIMPLEMENTED = 12
 _VERSION = "{}.{}".format(*API_VERSION)
-_MAX_MESSAGE_BYTES = 1024 * 1024
 _MAX_TEXT = 200
 
 
-class _Waiting(NamedTuple):
-    """A call that waits for its answer."""
+class Status(NamedTuple):
+    """How a call ended.
 
-    transport: drpc.ClientTransport
-    answer: asyncio.Future[tuple[str, str]]
-    wants_all: bool
+    Attributes:
+        code: ``OK``, or what comes nearest: DRPC's errors have texts, and no
+            status names; most are ``ERROR``.
+        text: The error's text.
+    """
+
+    code: str
+    text: str = ""
+
+
+class _Call:
+    """A call that waits for its answer.
+
+    Args:
+        transport: The DRPC transport of its stream.
+        on_message: Takes each message; returns whether there is to be more.
+    """
+
+    def __init__(
+        self, transport: drpc.ClientTransport, on_message: Callable[[bytes], bool]
+    ) -> None:
+        self.transport = transport
+        self.status: asyncio.Future[Status] = asyncio.get_running_loop().create_future()
+        self._on_message = on_message
+
+    def settle(self, code: str, text: str = "") -> None:
+        """End the call, unless it has ended."""
+        if not self.status.done():
+            self.status.set_result(Status(code, text))
+
+    def take(self, event: drpc.ClientEvent) -> None:
+        """Take an event of the transport."""
+        if isinstance(event, drpc.MessageReceived):
+            if not self._on_message(event.data):
+                self.settle("OK")
+        elif isinstance(event, drpc.CallFailed):
+            self.settle(_name(event), event.text)
+        elif isinstance(event, drpc.CallEnded):
+            self.settle("OK")
+        elif isinstance(event, drpc.CallCancelled):
+            self.settle("CANCELLED", "the bridge has cancelled the call")
 
 
 class GatewayClient:
-    """Calls a bridge in one session. See `dialled`.
+    """Calls a bridge in one session; implements `otelbridge.transports.client.Caller`.
+
+    Made by `dialled`.
 
     Args:
         websocket: The connection, open.
@@ -51,7 +101,7 @@ class GatewayClient:
         self._websocket = websocket
         self._loop = asyncio.get_running_loop()
         self._mux = yamux.Session(yamux.Role.CLIENT, limits=limits, now=self._loop.time())
-        self._waiting: dict[int, _Waiting] = {}
+        self._calls: dict[int, _Call] = {}
         self._writable = asyncio.Event()
         self._tasks = [
             asyncio.create_task(step(), name=f"gateway client: {step.__name__}")
@@ -59,32 +109,42 @@ class GatewayClient:
         ]
 
     async def call(self, rpc: str, raw: bytes, *, is_stream: bool = False) -> tuple[str, str]:
-        """Make a call; return the name of its status, and the error's text.
+        """Make a call; see `Caller`."""
+        return await self.exchange(rpc, raw, lambda _message: not is_stream)
 
-        DRPC's errors have no status names: theirs are ``ERROR`` and ``UNIMPLEMENTED``.
+    async def exchange(self, rpc: str, raw: bytes, on_message: Callable[[bytes], bool]) -> Status:
+        """Make a call; return how it ended.
 
         Args:
             rpc: ``Service/Method``.
             raw: The request.
-            is_stream: Whether the answer is a stream: it is left after its first message.
+            on_message: Takes each message of the answer; returns whether more
+                are wanted: if not, the call is left, and is OK.
         """
         transport = drpc.ClientTransport()
-        answer: asyncio.Future[tuple[str, str]] = self._loop.create_future()
-        try:
-            stream_id = self._mux.open_stream()
-        except UnavailableError as error:
-            return "UNAVAILABLE", str(error)
-        self._waiting[stream_id] = _Waiting(transport, answer, not is_stream)
         call_id = transport.invoke(f"/proto.{rpc}")
-        transport.send_message(call_id, raw)
-        transport.send_close(call_id)
-        self._mux.send_data(stream_id, transport.data_to_send())
-        self._writable.set()
         try:
-            return await answer
+            transport.send_message(call_id, raw)
+            transport.send_close(call_id)
+            stream_id = self._open(transport.data_to_send())
+        except UnavailableError as error:
+            return Status("UNAVAILABLE", str(error))
+        except LimitExceededError as error:
+            return Status("RESOURCE_EXHAUSTED", str(error))
+        call = self._calls[stream_id] = _Call(transport, on_message)
+        try:
+            async with asyncio.timeout(CALL_LIMIT_S):
+                return await call.status
+        except TimeoutError:
+            return Status("DEADLINE_EXCEEDED", f"no answer within {CALL_LIMIT_S:g} s")
         finally:
             transport.close(call_id)
             self._end(stream_id)
+
+    async def wait_closed(self) -> str:
+        """Return why the session is over, as soon as it is."""
+        await asyncio.wait({self._tasks[0]})
+        return self._mux.reason
 
     async def close(self) -> None:
         """Say goodbye and close the connection."""
@@ -92,17 +152,27 @@ class GatewayClient:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        try:
+        with contextlib.suppress(ConnectionClosed):
             for message in self._mux.data_to_send(joined=False):
                 await self._websocket.send(message)
-        except ConnectionClosed:
-            return
         await self._websocket.close()
 
-    def _end(self, stream_id: int) -> None:
-        waiting = self._waiting.pop(stream_id)
-        if data := waiting.transport.data_to_send():
+    def _open(self, data: bytes) -> int:
+        """Open a stream and send what begins a call on it."""
+        stream_id = self._mux.open_stream()
+        self._writable.set()
+        try:
             self._mux.send_data(stream_id, data)
+        except LimitExceededError:
+            self._mux.reset_stream(stream_id)
+            raise
+        return stream_id
+
+    def _end(self, stream_id: int) -> None:
+        """Leave a stream: FIN, after what is to be said yet."""
+        call = self._calls.pop(stream_id)
+        with contextlib.suppress(LimitExceededError):
+            self._mux.send_data(stream_id, call.transport.data_to_send())
         self._mux.end_stream(stream_id)
         self._writable.set()
 
@@ -114,17 +184,19 @@ class GatewayClient:
                 self._take_events()
         except (ConnectionClosed, ProtocolError):
             pass  # what waits is told below
-        self._mux.receive_eof()
-        self._take_events()
-        for waiting in self._waiting.values():
-            _settle(waiting, "UNAVAILABLE", f"the session has ended: {self._mux.reason}")
+        finally:
+            self._mux.receive_eof()
+            self._take_events()
+            for call in self._calls.values():
+                call.settle("UNAVAILABLE", f"the session has ended: {self._mux.reason}")
 
     async def _write(self) -> None:
-        while True:
-            await self._writable.wait()
-            self._writable.clear()
-            for message in self._mux.data_to_send(joined=False):
-                await self._websocket.send(message)
+        with contextlib.suppress(ConnectionClosed):  # the reader tells
+            while True:
+                await self._writable.wait()
+                self._writable.clear()
+                for message in self._mux.data_to_send(joined=False):
+                    await self._websocket.send(message)
 
     async def _keep_alive(self) -> None:
         while (deadline := self._mux.next_deadline()) is not None:
@@ -133,7 +205,6 @@ class GatewayClient:
                 self._mux.advance(self._loop.time())
             except ProtocolError:
                 await self._websocket.close()
-                return
             self._writable.set()
 
     def _take_events(self) -> None:
@@ -142,31 +213,33 @@ class GatewayClient:
                 self._mux.acknowledge(event.stream_id, len(event.data))
                 self._receive(event.stream_id, event.data)
             elif isinstance(event, yamux.StreamEnded | yamux.StreamReset):
-                if waiting := self._waiting.get(event.stream_id):
-                    _settle(waiting, "UNAVAILABLE", "the bridge has ended the stream")
+                self._lose(event.stream_id)
         self._writable.set()
 
     def _receive(self, stream_id: int, data: bytes) -> None:
-        waiting = self._waiting.get(stream_id)
-        if waiting is None:
+        call = self._calls.get(stream_id)
+        if call is None:
             return
         try:
-            waiting.transport.receive_data(data)
+            call.transport.receive_data(data)
         except ProtocolError as error:
-            _settle(waiting, "INTERNAL", str(error))
+            call.settle("INTERNAL", str(error))
             self._mux.reset_stream(stream_id)
-            return
-        for event in waiting.transport.events_received():
-            if isinstance(event, drpc.CallFailed):
-                name = "UNIMPLEMENTED" if event.code == _UNIMPLEMENTED else "ERROR"
-                _settle(waiting, name, event.text)
-            elif isinstance(event, drpc.CallEnded) or not waiting.wants_all:
-                _settle(waiting, "OK", "")
+        for event in call.transport.events_received():
+            call.take(event)
+
+    def _lose(self, stream_id: int) -> None:
+        call = self._calls.get(stream_id)
+        if call is not None:
+            call.settle("UNAVAILABLE", "the bridge has ended the stream")
 
 
-def _settle(waiting: _Waiting, code: str, text: str) -> None:
-    if not waiting.answer.done():
-        waiting.answer.set_result((code, text))
+class _Dialling(connect):
+    """Dials one address: whoever a redirect names is not shown the key."""
+
+    def process_redirect(self, exc: Exception) -> Exception:
+        """Return what ends the attempt."""
+        return exc
 
 
 @asynccontextmanager
@@ -188,13 +261,14 @@ async def dialled(
     Raises:
         ConfigError: If no bridge answers there within 5 s, or it refuses.
     """
-    headers = {GATEWAY_KEY: key, BUILD_VERSION: "otelbridge"}
-    dialling = connect(
+    if not key.isascii() or not key.isprintable():
+        raise ConfigError("", "the gateway key holds characters that no header can carry")
+    dialling = _Dialling(
         f"{url}{PATH}?version={_VERSION}",
-        additional_headers=headers,
+        additional_headers={GATEWAY_KEY: key, BUILD_VERSION: "otelbridge"},
         ssl=context,
         compression=None,
-        max_size=_MAX_MESSAGE_BYTES,
+        max_size=yamux.MAX_MESSAGE_BYTES,  # a stock gateway reads no larger one
         ping_interval=None,
         open_timeout=_OPEN_LIMIT_S,
         proxy=None,  # a bridge is a neighbour; a proxy is for the world outside
@@ -202,10 +276,11 @@ async def dialled(
     try:
         websocket = await dialling
     except InvalidStatus as error:
-        raise ConfigError("", f"the bridge refuses: {_refusal(error)}") from None
-    except (OSError, TimeoutError, EOFError) as error:
-        reason = getattr(error, "strerror", None) or type(error).__name__
-        raise ConfigError("", f"no bridge answers at {url}: {reason}") from None
+        raise ConfigError("", f"{url} refuses: {_refusal(error)}") from None
+    except TimeoutError:
+        raise ConfigError("", f"no bridge answers at {url} within {_OPEN_LIMIT_S:g} s") from None
+    except (OSError, EOFError, WebSocketException) as error:
+        raise ConfigError("", f"no bridge answers at {url}: {_reason(error)}") from None
     client = GatewayClient(websocket, limits=limits or yamux.Limits())
     try:
         yield client
@@ -213,6 +288,21 @@ async def dialled(
         await client.close()
 
 
+def _name(failed: drpc.CallFailed) -> str:
+    if failed.code == _UNIMPLEMENTED:
+        return "UNIMPLEMENTED"
+    return INTERNAL.code.name if failed.text == INTERNAL.text else "ERROR"
+
+
 def _refusal(error: InvalidStatus) -> str:
+    """Return what a bridge says of a refusal, or another server's first words."""
     body = (error.response.body or b"").decode("utf-8", "replace")
+    with contextlib.suppress(ValueError, TypeError, KeyError):
+        answer = json.loads(body)
+        body = " ".join(filter(None, (answer["message"], answer.get("detail"))))
     return f"{error.response.status_code} {escaped(body.strip(), _MAX_TEXT)}"
+
+
+def _reason(error: Exception) -> str:
+    found = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return escaped(found[:1].lower() + found[1:], _MAX_TEXT)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import parse_qs
 
-from otelbridge.domain.access import WRONG_KEY, RefusedCallError
+from otelbridge.domain.access import WRONG_KEY, RefusedCallError, Secret
 from otelbridge.errors import LimitExceededError, escaped
 from otelbridge.transports.access import GATEWAY_KEY
 
@@ -35,13 +35,13 @@ class Visitor(NamedTuple):
 
     Attributes:
         name: Its name in the store.
-        key: The key that it showed.
+        key: The key that it showed, to be looked at again.
         version: The version of the API that it speaks, ``MAJOR.MINOR``.
         build: Its build, as it says; made safe for logs and labels.
     """
 
     name: str
-    key: str
+    key: Secret
     version: str
     build: str
 
@@ -90,24 +90,36 @@ class Endpoint:
         caller = self._door.identify([(GATEWAY_KEY, key)])
         if not caller.gateway:
             return self._wrong_key(peer)
-        version = parse_qs(query, keep_blank_values=True).get("version", [""])[-1]
+        version = parse_qs(query, keep_blank_values=True).get("version", [""])[0]
         problem = _version_problem(version)
         if problem:
             return _incompatible(version, problem)
         if not self._is_ready():
             return not_ready("not ready, try again")
         build = escaped(headers.get(BUILD_VERSION, ""))
-        return Visitor(caller.gateway, key, version, build)
+        return Visitor(caller.gateway, Secret(key), version, build)
 
     def knows(self, visitor: Visitor) -> bool:
         """Return whether the key is still this gateway's."""
-        return self._door.identify([(GATEWAY_KEY, visitor.key)]).gateway == visitor.name
+        return self._door.identify([(GATEWAY_KEY, visitor.key.reveal())]).gateway == visitor.name
 
     def _wrong_key(self, peer: str) -> Refusal:
         answer = self._door.turn_away(RefusedCallError(WRONG_KEY), peer)
         if isinstance(answer, LimitExceededError):
             return Refusal(429, {"message": f"{answer}."})
         return Refusal(401, {"message": "AI Gateway key invalid."})
+
+
+def peer_address(found: object) -> str:
+    """Return a socket's other end as gRPC writes it; empty for a Unix socket.
+
+    Args:
+        found: Host and port, and perhaps more; anything else for none.
+    """
+    if not isinstance(found, tuple):
+        return ""
+    host, port = found[:2]
+    return f"ipv6:[{host}]:{port}" if ":" in host else f"ipv4:{host}:{port}"
 
 
 def not_ready(reason: str) -> Refusal:

@@ -17,6 +17,7 @@ from otelbridge.protocols.drpc.wire import (
     read_varint,
     varint,
 )
+from tests.protocols.drpc.frames import frame
 
 numbers = st.integers(0, 2**64 - 1) | st.sampled_from([127, 128, 16383, 16384, 2**63, 2**64 - 1])
 
@@ -54,13 +55,18 @@ def test_a_number_of_nine_bytes_that_goes_on_is_not_complete() -> None:
 
 @given(ids=st.tuples(numbers, numbers), data=st.binary(max_size=300))
 def test_a_frame_is_first_byte_ids_size_and_data(ids: tuple[int, int], data: bytes) -> None:
-    frame = encode_packet(Kind.MESSAGE, *ids, data)
+    packet = encode_packet(Kind.MESSAGE, *ids, data)
 
-    header = read_header(frame, 1)
+    header = read_header(packet, 1)
 
-    assert frame[0] == 0x05
+    assert packet[0] == 0x05
     assert header is not None
-    assert (*header[:3], frame[header.end :]) == (*ids, len(data), data)
+    assert (*header[:3], packet[header.end :]) == (*ids, len(data), data)
+
+
+@pytest.mark.parametrize("ids", [(128, 128), (127, 127), (1, 128), (128, 1)])
+def test_ids_around_a_byte_are_written_right(ids: tuple[int, int]) -> None:
+    assert encode_packet(Kind.CLOSE, *ids) == frame(Kind.CLOSE, *ids)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,168 @@
+"""Accepting: what each record of a batch is, and what it adds to the transaction."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from otelbridge.domain.assembler import Verdict
+from otelbridge.domain.books import DUPLICATE, RECEIVED
+from otelbridge.domain.records import InterceptionStarted, RecordKind
+from otelbridge.errors import AlreadyExistsError, InvalidRequestError
+from otelbridge.journal.entries import Entry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from uuid import UUID
+
+    from otelbridge.domain.assembler import Assembler
+    from otelbridge.domain.interception import Closed
+    from otelbridge.domain.ports import Teller
+    from otelbridge.domain.records import Record
+    from otelbridge.errors import CallError
+    from otelbridge.journal import SqliteJournal
+    from otelbridge.recording.draft import Draft
+    from otelbridge.recording.values import Reader, Received, Submission
+
+logger = logging.getLogger(__name__)
+
+_REJECTED = "otelbridge.records.rejected"
+_KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
+
+
+class Acceptor:
+    """Decides about records and adds them to a draft.
+
+    Args:
+        journal: Knows what was finalised.
+        assembler: Open interceptions.
+        teller: Books records.
+        read: Reads a request.
+        clock_ns: The bridge's clock.
+        dedup_ns: How long repeats of a finalised interception's records are recognised.
+    """
+
+    def __init__(
+        self,
+        journal: SqliteJournal,
+        assembler: Assembler,
+        teller: Teller,
+        *,
+        read: Reader,
+        clock_ns: Callable[[], int],
+        dedup_ns: int,
+    ) -> None:
+        self._closed = journal.closed
+        self._assembler = assembler
+        self._teller = teller
+        self._read = read
+        self._clock_ns = clock_ns
+        self._dedup_ns = dedup_ns
+        self._users: dict[UUID, str] = journal.ledger.users()
+
+    def read(
+        self, batch: list[Submission], draft: Draft, *, keep_content: bool
+    ) -> list[Received | Exception]:
+        """Read requests; an error stands for one that cannot be accepted."""
+        return [self._receive(each, draft, keep_content=keep_content) for each in batch]
+
+    def closed_among(self, interceptions: Iterable[UUID]) -> dict[int, Closed]:
+        """Return what is remembered of those that were finalised, by number."""
+        unknown = {key.int: key for key in interceptions if key not in self._assembler}
+        if not unknown:
+            return {}
+        after_ns = self._clock_ns() - self._dedup_ns
+        return self._closed.find(unknown.values(), dedup_after_ns=after_ns)
+
+    def finalised_among(self, interceptions: Iterable[UUID]) -> set[UUID]:
+        """Return those that were finalised."""
+        return {closed.id for closed in self.closed_among(interceptions).values()}
+
+    def accept(self, submission: Submission, received: Received, draft: Draft) -> CallError | None:
+        """Accept a record; return the error that its call is answered with, if any."""
+        record = received.record
+        kind = _KIND_NAMES[submission.kind]
+        closed = draft.closed.get(record.interception_id.int)
+        verdict = self._assembler.verdict(record) if closed is None else _verdict(record, closed)
+        if verdict is Verdict.CONFLICT:
+            draft.changes.count(_REJECTED, kind, "conflict")
+            return AlreadyExistsError(
+                f'interception "{record.interception_id}" was already recorded with another start'
+            )
+        draft.changes.count(RECEIVED, kind, submission.gateway)
+        if verdict is Verdict.DUPLICATE:
+            draft.changes.count(DUPLICATE, kind)
+        elif closed is None:
+            self._add(submission.kind, received, draft)
+        else:
+            self._add_late(record, closed, draft)
+        return None
+
+    def committed(self, draft: Draft) -> None:
+        """Let memory follow the commit."""
+        self._users.update(draft.transaction.users)
+
+    def undo(self, draft: Draft) -> None:
+        """Take back what a commit that failed had added to the assembler."""
+        for record in reversed(draft.added):
+            self._assembler.remove(record)
+
+    def _receive(
+        self, submission: Submission, draft: Draft, *, keep_content: bool
+    ) -> Received | Exception:
+        kind = _KIND_NAMES[submission.kind]
+        try:
+            return self._read(submission, keep_content=keep_content)
+        except InvalidRequestError as error:
+            draft.changes.count(_REJECTED, kind, "invalid")
+            return error
+        except Exception as error:  # one that cannot be read must not fail its neighbours
+            logger.exception("a %s record cannot be read", kind)
+            draft.changes.count(_REJECTED, kind, "fault")
+            return error
+
+    def _add(self, kind: RecordKind, received: Received, draft: Draft) -> None:
+        record = received.record
+        draft.added.append(record)
+        self._assembler.add(record)
+        draft.transaction.entries.append(
+            Entry(
+                kind,
+                record.received_at_ns,
+                received.length,
+                record.interception_id,
+                record.identity,
+                received.payload,
+                received.prints,
+            )
+        )
+        if isinstance(record, InterceptionStarted):
+            self._name_user(record, draft)
+            # What came before its start waited to be booked.
+            for waiting in self._assembler.records_of(record.interception_id):
+                self._teller.record_arrived(waiting, record, draft.changes)
+            return
+        start = self._assembler.start_of(record.interception_id)
+        if start is not None:
+            self._teller.record_arrived(record, start, draft.changes)
+
+    def _add_late(self, record: Record, closed: Closed, draft: Draft) -> None:
+        known = closed.identities | {record.identity}
+        draft.closed[closed.id.int] = replace(closed, identities=known)
+        draft.transaction.late.append((closed.id, record.identity))
+        draft.transaction.outbox += self._teller.record_late(record, closed, draft.changes)
+
+    def _name_user(self, start: InterceptionStarted, draft: Draft) -> None:
+        name = start.metadata.get("Username")
+        if isinstance(name, str) and name and self._users.get(start.initiator_id) != name:
+            draft.transaction.users[start.initiator_id] = name
+
+
+def _verdict(record: Record, closed: Closed) -> Verdict:
+    """Return what a record means whose interception was finalised."""
+    if record.identity in closed.identities or record.identity == closed.start_identity:
+        return Verdict.DUPLICATE
+    if isinstance(record, InterceptionStarted) and closed.start_identity is not None:
+        return Verdict.CONFLICT
+    return Verdict.FRESH

@@ -1,0 +1,98 @@
+"""The journal against a model of it: whatever happens, what was acknowledged is told."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from otelbridge.domain.records import Record
+from tests.model.machine import World
+from tests.records import ended, prompt, started, tokens, tool
+
+records = st.builds(
+    lambda make, number, at_s: make(number, at_s=at_s),
+    st.sampled_from([started, tokens, prompt, tool, ended]),
+    st.integers(1, 12),
+    st.integers(0, 2),
+)
+batches = st.lists(records, min_size=1, max_size=8)
+
+
+class JournalMachine(RuleBasedStateMachine):
+    """Does anything in any order."""
+
+    @initialize(seed=st.integers(0, 2**32))
+    def begin(self, seed: int) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="otelbridge-model-"))
+        self.world = World(self.folder, seed)
+
+    @rule(batch=batches)
+    def submit(self, batch: list[Record]) -> None:
+        self.world.submit(*batch)
+
+    @rule(batch=batches)
+    def submit_and_lose_the_reply(self, batch: list[Record]) -> None:
+        self.world.submit(*batch, is_answered=False)
+
+    @rule(data=st.data())
+    def submit_again(self, data: st.DataObject) -> None:
+        sent = list(self.world.model.sent.values())
+        if sent:
+            self.world.submit(data.draw(st.sampled_from(sent)))
+
+    @rule(seconds=st.sampled_from([0.5, 7, 3601]))
+    def advance(self, seconds: float) -> None:
+        self.world.advance(seconds)
+
+    @rule(limit=st.integers(1, 20), how=st.sampled_from(["ok", "failed", "lost", "partial"]))
+    def export(self, limit: int, how: str) -> None:
+        self.world.export(limit=limit, how=how)
+
+    @rule(after=st.integers(0, 30))
+    def lose_power_soon(self, after: int) -> None:
+        self.world.lose_power(after=after)
+
+    @rule()
+    def fail_the_next_sync(self) -> None:
+        self.world.fail_sync()
+
+    @rule()
+    def crash(self) -> None:
+        self.world.crash()
+
+    @rule()
+    def stop(self) -> None:
+        self.world.stop()
+
+    @rule(seconds=st.sampled_from([-7200, -3600, 3600, 86400]))
+    def set_the_clock(self, seconds: float) -> None:
+        self.world.jump(seconds)
+
+    @rule(spare_bytes=st.integers(0, 200_000))
+    def fill_the_disk(self, spare_bytes: int) -> None:
+        self.world.fill_disk(spare_bytes=spare_bytes)
+
+    @rule()
+    def empty_the_disk(self) -> None:
+        self.world.empty_disk()
+
+    @rule(number=st.sampled_from([0, 3, 10**6]))
+    def read_at_start(self, number: int) -> None:
+        self.world.read_at_start(number)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "world"):
+            return
+        try:
+            self.world.settle()
+            self.world.check()
+        finally:
+            self.world.end()
+            shutil.rmtree(self.folder)
+
+
+TestJournal = JournalMachine.TestCase
