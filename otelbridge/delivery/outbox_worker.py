@@ -32,8 +32,8 @@ class OutboxWorker:
     """Delivers rows in their order; a row is acknowledged once it was taken or buried.
 
     One request is under way at a time; behind a full one the next rows are read
-    meanwhile. A request that was cut after the destination had it is sent
-    again: the same rows, byte for byte, with the same span ids.
+    meanwhile. A request that failed, or was cut after the destination had it, is
+    sent again: the same rows, byte for byte, with the same span ids.
     """
 
     def __init__(self, lane: Lane, *, outbox: Outbox, envelope: Envelope) -> None:
@@ -42,6 +42,7 @@ class OutboxWorker:
         self._envelope = envelope
         self._size = BatchSize()
         self._ahead: asyncio.Task[list[OutboxRow]] | None = None
+        self._again: Sequence[OutboxRow] = ()
         self._buried = 0
         self._doubts = 0
         self._pace = Backoff(lane.timing)
@@ -63,9 +64,10 @@ class OutboxWorker:
             return True
         return False
 
-    async def _rows(self) -> list[OutboxRow]:
+    async def _rows(self) -> Sequence[OutboxRow]:
+        again, self._again = self._again, ()
         ahead, self._ahead = self._ahead, None
-        return await (self._read() if ahead is None else ahead)
+        return again or await (self._read() if ahead is None else ahead)
 
     async def _read(self, *, after: int = 0) -> list[OutboxRow]:
         return await self._outbox.read(
@@ -85,6 +87,7 @@ class OutboxWorker:
             return True
         self._forget_ahead()
         if isinstance(outcome, Retry):
+            self._again = rows
             return await self._wait_after(outcome)
         if len(rows) == 1:
             return await self._doubt(rows[0], outcome)
@@ -123,6 +126,7 @@ class OutboxWorker:
         if is_clear or len(row.body) >= _SURELY_LARGE or self._doubts == _DOUBTS:
             return await self._sift(row, outcome)
         self._doubts += 1
+        self._again = [row]
         return await self._wait_after(Retry(reason=outcome.reason, message=outcome.message))
 
     async def _sift(self, row: OutboxRow, outcome: Refused | TooLarge) -> bool:

@@ -17,7 +17,7 @@ from otelbridge.journal.quarantine import Damage
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from uuid import UUID
 
     from otelbridge.journal.entries import Entry
@@ -54,9 +54,13 @@ class BatchTable:
         self._rows_of: dict[int, list[int]] = {}
         self._open_in: dict[int, int] = {}
         self._first_received_ns: dict[int, int] = {}
+        # Of rows that still hold records of finalised interceptions: when the first was.
+        self._first_closed_ns: dict[int, int] = {}
+        self._compacted: list[int] = []
         self._drafted: tuple[int, set[int], int] | None = None
         # Rows of finalised interceptions alone that a killed process left behind.
         self._left_over: list[int] = []
+        self._dropped: list[int] = []
         (last,) = database.execute("SELECT max(seq) FROM batch").fetchone()
         self._next = (last or 0) + 1
 
@@ -160,27 +164,35 @@ class BatchTable:
         for interception in interceptions:
             for seq in self._rows_of.get(interception.int, ()):
                 left[seq] = left.get(seq, self._open_in[seq]) - 1
-        self._drop([*self._left_over, *(seq for seq, count in left.items() if not count)])
+        self._dropped = [*self._left_over, *(seq for seq, count in left.items() if not count)]
+        self._drop(self._dropped)
 
-    def deleted(self, interceptions: Iterable[UUID]) -> None:
-        """Note that `delete` has been committed."""
-        self._left_over.clear()
+    def deleted(self, interceptions: Iterable[UUID], *, now_ns: int) -> None:
+        """Note that `delete` has been committed, of interceptions that are finalised now."""
+        emptied: set[int] = set(self._left_over)
         for interception in interceptions:
-            self._forget(interception)
+            emptied.update(self._forget(interception, now_ns))
+        # A row that was inserted and emptied by one transaction goes with the next.
+        self._left_over = sorted(emptied.difference(self._dropped))
+        self._dropped = []
 
-    def forget(self, interceptions: Iterable[UUID]) -> None:
-        """Forget interceptions that were finalised before; their rows go with the next `delete`."""
-        for interception in interceptions:
-            self._left_over += self._forget(interception)
+    def forget(self, interceptions: Mapping[UUID, int]) -> None:
+        """Forget interceptions that were finalised before; their rows go with the next `delete`.
+
+        Args:
+            interceptions: When each was finalised.
+        """
+        for interception, closed_at_ns in interceptions.items():
+            self._left_over += self._forget(interception, closed_at_ns)
 
     def compact(self, *, before_ns: int, is_open: Callable[[UUID], bool]) -> None:
-        """Drop finalised interceptions' records from rows older than ``before_ns``.
+        """Drop records of interceptions that were finalised before; `compacted` must follow.
 
         What is remembered of a finalised interception is forgotten one day:
         its records must be gone by then, or a replay would tell it again.
         """
-        old = [seq for seq, first in self._first_received_ns.items() if first < before_ns]
-        for seq in old:
+        self._compacted = [seq for seq, at in self._first_closed_ns.items() if at < before_ns]
+        for seq in self._compacted:
             entries = self.read(seq).entries
             kept = [entry for entry in entries if is_open(entry.interception_id)]
             if len(kept) < len(entries):
@@ -189,6 +201,12 @@ class BatchTable:
                     " WHERE seq = ?",
                     (*pack_row(kept), seq),
                 )
+
+    def compacted(self) -> None:
+        """Note that `compact` has been committed."""
+        for seq in self._compacted:
+            self._first_closed_ns.pop(seq, None)
+        self._compacted = []
 
     def _hold(self, seq: int, interceptions: set[int], first_at_ns: int) -> None:
         for interception in interceptions:
@@ -200,14 +218,18 @@ class BatchTable:
         self._open_in[seq] = len(interceptions)
         self._first_received_ns[seq] = first_at_ns
 
-    def _forget(self, interception: UUID) -> list[int]:
+    def _forget(self, interception: UUID, closed_at_ns: int) -> list[int]:
         """Forget an interception; return the rows that hold none any more."""
         emptied = []
         for seq in self._rows_of.pop(interception.int, ()):
             self._open_in[seq] -= 1
             if not self._open_in[seq]:
                 del self._open_in[seq], self._first_received_ns[seq]
+                self._first_closed_ns.pop(seq, None)
                 emptied.append(seq)
+            else:
+                before = self._first_closed_ns.get(seq, closed_at_ns)
+                self._first_closed_ns[seq] = min(before, closed_at_ns)
         return emptied
 
     def _drop(self, seqs: list[int]) -> None:

@@ -24,6 +24,7 @@ logger = logging.getLogger(__name__)
 _IDENTITY_BYTES = 16
 _LABELS = ("provider", "provider_name", "model", "client")
 _CHUNK = 512  # ids in one look-up
+_MAX_ROWID = 2**63 - 1
 _PRUNED_AT_ONCE = 5000  # rows: keeps the commit that forgets short
 
 
@@ -118,11 +119,13 @@ class ClosedTable:
     def prune(self, *, closed_before_ns: int, calls_before_ns: int) -> None:
         """Forget what is too old."""
         for table, before_ns in (("closed", closed_before_ns), ("tool_call", calls_before_ns)):
-            # Rows are in the order of their times: none is looked at behind the first that stays.
+            # Rows are in the order of their times, but for a clock that was set back: none is
+            # looked at behind the first that stays.
+            oldest = f"SELECT rowid, closed_at_ns FROM {table} ORDER BY rowid LIMIT ?1"
             self._database.execute(
-                f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) FROM"
-                f" (SELECT rowid, closed_at_ns FROM {table} ORDER BY rowid LIMIT ?)"
-                " WHERE closed_at_ns < ?)",
+                f"DELETE FROM {table} WHERE rowid <= (SELECT max(rowid) FROM ({oldest}))"
+                " AND rowid < coalesce((SELECT min(rowid) FROM"
+                f" ({oldest}) WHERE closed_at_ns >= ?2), {_MAX_ROWID})",
                 (_PRUNED_AT_ONCE, before_ns),
             )
         self._database.execute("DELETE FROM answered WHERE at_ns < ?", (calls_before_ns,))

@@ -136,7 +136,7 @@ def _look_at_log(path: Path, database: sqlite3.Connection, frames: list[wal.Fram
     """Hold what SQLite reads of the log against what is in it."""
     _, read, _ = database.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     unread = frames[max(read, 0) :]
-    if wal.commits_in(unread) > _TORN_COMMITS:
+    if wal.whole_commits(wal.log_of(path), frames, after=max(read, 0)) > _TORN_COMMITS:
         _keep_log(path)  # it goes when the database is closed
         raise JournalDamagedError(f"its log is damaged at frame {read + 1} of {len(frames)}")
     if unread:

@@ -125,7 +125,7 @@ class SqliteJournal:
         """
         with self._transaction():
             last = self._write(transaction, now_ns)
-        self._note(transaction)
+        self._note(transaction, now_ns)
         return last
 
     def error_of(self, error: SqliteError) -> JournalError:
@@ -163,6 +163,7 @@ class SqliteJournal:
             self.batches.compact(before_ns=closed_before_ns, is_open=is_open)
             self.closed.prune(closed_before_ns=closed_before_ns, calls_before_ns=calls_before_ns)
             self.ledger.fold(before_day=before_day)
+        self.batches.compacted()
 
     def make_room(self) -> bool:
         """Make room on a full disk; return whether there is any.
@@ -276,11 +277,11 @@ class SqliteJournal:
         self.ledger.name_users(transaction.users)
         return last
 
-    def _note(self, transaction: Transaction) -> None:
+    def _note(self, transaction: Transaction, now_ns: int) -> None:
         """Let what is kept in memory follow the commit."""
         self.quarantine.stored()
         self.batches.inserted()
-        self.batches.deleted(item.closed.id for item in transaction.finalised)
+        self.batches.deleted((item.closed.id for item in transaction.finalised), now_ns=now_ns)
         self.outbox.edited(transaction)
         self.outbox.inserted(transaction.outbox)
         self.outbox.advanced(transaction.progress)

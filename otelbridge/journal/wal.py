@@ -10,10 +10,10 @@ Source: SQLite file format 2, section 4, "The Write-Ahead Log".
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from pathlib import Path
 
 PAGE = 4096
@@ -31,11 +31,13 @@ class Frame(NamedTuple):
         page: The page's number, from 1.
         pages: Pages of the database after the commit that this frame ends;
             0 if it ends none.
+        checksum: As it stands in the frame: over all frames up to this one.
     """
 
     offset: int
     page: int
     pages: int
+    checksum: tuple[int, int]
 
 
 def log_of(database: Path) -> Path:
@@ -66,13 +68,45 @@ def read_frames(log: Path) -> list[Frame]:
             if salts not in (None, others[:2]) or not page:
                 return found
             salts = others[:2]
-            found.append(Frame(offset + _FRAME.size, page, pages))
+            found.append(Frame(offset + _FRAME.size, page, pages, (others[2], others[3])))
             offset += _FRAME.size + PAGE
 
 
-def commits_in(frames: Iterable[Frame]) -> int:
-    """Return how many commits the frames end."""
-    return sum(1 for frame in frames if frame.pages)
+def whole_commits(log: Path, frames: list[Frame], *, after: int) -> int:
+    """Return how many commits end in frames that are whole, at least.
+
+    A frame is whole if its checksum follows from the one of the frame before
+    it, whatever stands there. The last frame of a commit may be repeated to
+    fill up a sector of the disk.
+
+    Args:
+        log: The log's file.
+        frames: All its frames.
+        after: How many of them are left out.
+    """
+    number, last = 0, None
+    with log.open("rb") as file:
+        order = "<" if file.read(4)[-1] & 1 == 0 else ">"
+        for before, frame in pairwise(frames[max(after - 1, 0) :]):
+            if not frame.pages:
+                last = None
+            elif frame.page != last and _is_whole(file, before, frame, order):
+                number += 1
+                last = frame.page
+    return number
+
+
+def _is_whole(file: BinaryIO, before: Frame, frame: Frame, order: str) -> bool:
+    file.seek(frame.offset - _FRAME.size)
+    content = file.read(8)
+    file.seek(frame.offset)
+    content += file.read(PAGE)
+    words = struct.unpack(f"{order}{len(content) // 4}I", content[: len(content) // 8 * 8])
+    first, second = before.checksum
+    for one, other in zip(words[::2], words[1::2], strict=True):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return (first, second) == frame.checksum
 
 
 def overlay(database: Path, log: Path, frames: list[Frame]) -> None:

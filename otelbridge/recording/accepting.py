@@ -75,9 +75,9 @@ class Acceptor:
         after_ns = self._clock_ns() - self._dedup_ns
         return self._closed.find(unknown.values(), dedup_after_ns=after_ns)
 
-    def finalised_among(self, interceptions: Iterable[UUID]) -> set[UUID]:
-        """Return those that were finalised."""
-        return {closed.id for closed in self.closed_among(interceptions).values()}
+    def finalised_among(self, interceptions: Iterable[UUID]) -> dict[UUID, int]:
+        """Return those that were finalised, and when."""
+        return {each.id: each.closed_at_ns for each in self.closed_among(interceptions).values()}
 
     def accept(self, submission: Submission, received: Received, draft: Draft) -> CallError | None:
         """Accept a record; return the error that its call is answered with, if any."""

@@ -18,7 +18,7 @@ from uuid import UUID
 from otelbridge.journal.quarantine import Damage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from otelbridge.domain.assembler import Assembler
     from otelbridge.domain.records import Record
@@ -38,7 +38,7 @@ class Backlog:
         journal: Where they are.
         assembler: Where they go.
         parse: Reads an entry; may raise anything.
-        finalised_among: Which of some interceptions have been finalised.
+        finalised_among: Which of some interceptions have been finalised, and when.
         clock_ns: The bridge's clock.
 
     Attributes:
@@ -52,7 +52,7 @@ class Backlog:
         assembler: Assembler,
         *,
         parse: Callable[[Entry], Record],
-        finalised_among: Callable[[set[UUID]], set[UUID]],
+        finalised_among: Callable[[set[UUID]], Mapping[UUID, int]],
         clock_ns: Callable[[], int],
     ) -> None:
         self._journal = journal
@@ -122,7 +122,7 @@ class Backlog:
         first = {each for each in unread if self._batches.rows_of(each)[0] == seq}
         finalised = self._finalised_among(first)
         self._batches.forget(finalised)
-        return {each.int for each in unread - finalised}
+        return {each.int for each in unread if each not in finalised}
 
     def _add_all(self, found: dict[int, list[Entry]]) -> None:
         for interception, entries in list(found.items()):
@@ -131,7 +131,7 @@ class Backlog:
             for record in records:
                 self._assembler.add(record)
             if not records:  # all of them are damaged: nothing will finalise it
-                self._batches.forget([UUID(int=interception)])
+                self._batches.forget({UUID(int=interception): 0})
 
     def _record(self, entry: Entry) -> Record | None:
         """Return the record of an entry; None if it cannot be read, which stops nothing."""

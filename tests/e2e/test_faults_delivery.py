@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 DOWN = Answer(code=grpc.StatusCode.UNAVAILABLE, message="away")
 LAG = "otelbridge_delivery_lag_seconds"
+# 30 KiB a span: a request of 2 MiB has 66 of them.
+LARGE = gw.metadata(**{f"key{number:02}": "x" * 1000 for number in range(30)})
 
 
 def to(name: str, port: int, **more: Any) -> dict[str, Any]:
@@ -99,20 +101,20 @@ async def test_a_collector_that_is_down_at_the_start_gets_everything_once_when_i
         proxy.refuse()
         settings = {"destination": [to("sink", proxy.port)]}
         async with running(tmp_path, collector, settings) as bridge:
-            ids, took_s = await record(bridge, 100)
+            older, took_s = await record(bridge, 50)
+            await until(bridge, "aibridge_interceptions_total", lambda n: n == 50)
+            newer, _ = await record(bridge, 50)
             await until(bridge, "aibridge_interceptions_total", lambda n: n == 100)
             failing = (await ready(bridge))["failing_destinations"]
             await proxy.listen()
-            await until_told(collector, ids)
+            await until_told(collector, [*older, *newer])
             await until(bridge, LAG, lambda n: n == 0)
 
-    starts = [span.start_time_unix_nano for span in collector.spans]
+    order = [str(UUID(bytes=span.trace_id)) for span in collector.spans]
     assert "grpc_unavailable" in failing["sink"]
-    assert told(collector) == Counter(ids)
     assert max(took_s) < 1
-    # The oldest first; what was finalised in one commit has one time.
-    assert starts[0] == min(starts)
-    assert starts[-1] > starts[0]
+    assert set(order[:50]) == set(older)
+    assert len(order) == len(set(order)) == 100
 
 
 class Hold:
@@ -144,7 +146,7 @@ async def test_replies_do_not_wait_for_a_destination_that_is_dead_and_another_is
             proxy.silence(new_ones=True)
         destinations = [to("alive", alive.grpc_port), to("dead", proxy.port, timeout_s=1)]
         async with running(tmp_path, alive, {"destination": destinations}) as bridge:
-            ids, took_s = await record(bridge, 300)
+            ids, took_s = await record(bridge, 150)
             await until_told(alive, ids)
             await until(bridge, LAG, lambda n: n == 0, otelbridge_destination="alive")
             await until(bridge, LAG, lambda n: n > 0, otelbridge_destination="dead")
@@ -214,8 +216,8 @@ async def test_a_cut_connection_repeats_spans_and_doubles_no_metric(
         settings = {"destination": [to("sink", proxy.port, temporality=temporality)]}
         async with running(tmp_path, collector, settings) as bridge:
             before, _ = await record(bridge, 10)
-            await until_told(collector, before)
-            await until(bridge, LAG, lambda n: n == 0)
+            delivered = "otelbridge_delivery_delivered_total"
+            await until(bridge, delivered, lambda n: n == 10, otelbridge_signal="traces")
             proxy.mute()
             ids, _ = await record(bridge, 30)
             await collector.wait_for(lambda c: bool(told(c).keys() & set(ids)))
@@ -259,7 +261,6 @@ def total(collector: Collector, name: str) -> int:
 async def test_the_backlog_of_a_dead_destination_is_held_under_its_own_limit(
     tmp_path: Path,
 ) -> None:
-    large = gw.metadata(**{f"key{number:02}": "x" * 1000 for number in range(30)})
     async with (
         Collector() as alive,
         Collector(judge=lambda _: DOWN) as dead,
@@ -269,13 +270,16 @@ async def test_the_backlog_of_a_dead_destination_is_held_under_its_own_limit(
             to_traces("dead", dead.grpc_port, max_bytes=1024**2),
         ]
         async with running(tmp_path, alive, {"destination": destinations}) as bridge:
-            ids, _ = await record(bridge, 100, metadata=large)
+            ids, _ = await record(bridge, 100, metadata=LARGE)
             await until_told(alive, ids)
             dead.judge = lambda _: None
-            await until(bridge, LAG, lambda n: n == 0, otelbridge_destination="dead")
             rejected = "otelbridge_delivery_rejected_total"
-            given_up = await bridge.total(
-                rejected, otelbridge_destination="dead", otelbridge_reason="max_bytes"
+            given_up = await until(
+                bridge,
+                rejected,
+                lambda n: n + len(dead.spans) == 100,
+                otelbridge_destination="dead",
+                otelbridge_reason="max_bytes",
             )
             for_alive = await bridge.total(rejected, otelbridge_destination="alive")
 
@@ -329,8 +333,8 @@ async def test_a_stop_delivers_what_it_can_in_its_time_and_keeps_the_rest(tmp_pa
         destinations = [to_traces("sink", collector.grpc_port)]
         settings = {"destination": destinations, "listen": listen}
         async with running(tmp_path, collector, settings) as bridge:
-            ids, _ = await record(bridge, 700)
-            await until(bridge, "aibridge_interceptions_total", lambda n: n == 700)
+            ids, _ = await record(bridge, 120, metadata=LARGE)
+            await until(bridge, "aibridge_interceptions_total", lambda n: n == 120)
             collector.judge = judge
             await collector.wait_for(lambda c: len(c.spans) > 0)
             began = time.perf_counter()
@@ -340,7 +344,7 @@ async def test_a_stop_delivers_what_it_can_in_its_time_and_keeps_the_rest(tmp_pa
         async with running(tmp_path, collector, settings):
             await until_told(collector, ids)
 
-    assert 0 < len(first) < 700
+    assert 0 < len(first) < 120
     assert took_s < 3
     # What was acknowledged before the stop is not told again.
     assert told(collector) == Counter(ids)

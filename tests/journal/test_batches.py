@@ -55,11 +55,23 @@ def test_rows_of_interceptions_that_had_been_finalised_go_with_the_next_transact
     journal = reopened()
     journal.batches.load()
 
-    journal.batches.forget([uuid(1), uuid(2)])
+    journal.batches.forget({uuid(1): 1, uuid(2): 1})
 
     assert journal.has_more
     journal.commit(Transaction(), now_ns=1)
     assert rows_in(journal, "batch") == [(0,)]
+
+
+def test_a_row_that_is_finalised_with_its_own_commit_goes_with_the_next(
+    journal: SqliteJournal,
+) -> None:
+    both = Transaction(entries=[entry(1)], finalised=[finalised(1)])
+    journal.commit(both, now_ns=1)
+
+    assert journal.has_more
+    journal.commit(Transaction(), now_ns=1)
+    assert rows_in(journal, "batch") == [(0,)]
+    assert not journal.batches.has_left_over
 
 
 def test_a_commit_that_failed_leaves_nothing_in_memory(journal: SqliteJournal) -> None:
@@ -133,16 +145,20 @@ def test_the_same_damage_is_kept_once_however_often_it_is_found(
     assert rows_in(journal, "quarantine") == [(1,)]
 
 
-def test_what_is_finalised_leaves_old_rows_before_it_is_forgotten(
+def test_what_is_finalised_leaves_its_rows_before_it_is_forgotten(
     journal: SqliteJournal, reopened: Reopen
 ) -> None:
     commit(journal, entry(1), entry(2))
+    close(journal, 1)
 
-    journal.prune(
-        closed_before_ns=10,
-        calls_before_ns=10,
-        before_day="2020-01-01",
-        is_open={uuid(2)}.__contains__,
-    )
+    for before_ns in (1, 2):  # it was finalised at 1, whenever its records had come
+        journal.prune(
+            closed_before_ns=before_ns,
+            calls_before_ns=before_ns,
+            before_day="2020-01-01",
+            is_open={uuid(2)}.__contains__,
+        )
+        assert len(rows_in(journal, "closed", "*")) == 2 - before_ns
+        assert rows_in(journal, "batch", "records") == [(3 - before_ns,)]
 
     assert kept(reopened()) == [entry(2)]

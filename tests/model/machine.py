@@ -100,6 +100,7 @@ class World:
         self._uptime_s = 0.0
         self._wall_s = 1000.0
         self._at_once = 0
+        self._was_full = False
         self._open()
 
     def end(self) -> None:
@@ -117,6 +118,9 @@ class World:
             records: The records.
             is_answered: Whether the answers arrive.
         """
+        if self._was_full:
+            # What was finalised more than an hour ago may have been forgotten.
+            records = tuple(each for each in records if each.identity not in self.model.sent)
         received = [replace(record, received_at_ns=self._now_ns()) for record in records]
         for record in received:
             self.model.sent[record.identity] = record
@@ -187,6 +191,7 @@ class World:
 
     def fill_disk(self, *, spare_bytes: int) -> None:
         """Leave only so much of the disk, and the reserve."""
+        self._was_full = True
         self.disk.capacity = 64 * MIB
         self.disk.extra_bytes += self.disk.free_bytes() - spare_bytes
 

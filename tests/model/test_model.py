@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -96,3 +97,5 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 TestJournal = JournalMachine.TestCase
+# A hundred runs of a hundred steps, or as many as the profile says.
+TestJournal.settings = settings(stateful_step_count=100, deadline=None)

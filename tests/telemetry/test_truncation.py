@@ -25,7 +25,11 @@ MIB = 1024 * 1024
 limits = st.integers(MIN_BYTES, 2000)
 strings = st.text(st.characters(exclude_categories=()), max_size=60).map(lambda text: text * 20)
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | strings,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | strings,
     lambda inner: st.lists(inner) | st.dictionaries(strings, inner),
     max_leaves=40,
 )

@@ -216,8 +216,13 @@ async def test_under_load_no_call_is_left_unanswered(
     pause_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Both ends share an event loop here: a call is on its way for several of its turns.
-    monkeypatch.setattr(draining, "_LONG_S", 0.15)
-    monkeypatch.setattr(draining, "_SHORT_S", 0.15)
+    for name, value in {
+        "_LONG_S": 0.2,
+        "_SHORT_S": 0.2,
+        "_HOLD_S": 10.0,
+        "_HOLD_PART": 1.0,
+    }.items():
+        monkeypatch.setattr(draining, name, value)
 
     async def handler(_request: Any, _call: Any) -> Any:
         await asyncio.sleep(random.random() * 0.02)
@@ -232,7 +237,7 @@ async def test_under_load_no_call_is_left_unanswered(
         ]
         await eventually(lambda: caller.answered > 200)
 
-        await _stop(world, grace_s=1.5)
+        await _stop(world, grace_s=10.0)
         await asyncio.gather(*callers)
 
     assert caller.failed == []

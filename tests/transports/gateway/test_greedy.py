@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import sys
 from asyncio.subprocess import PIPE
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,11 +17,15 @@ from tests.faults import fault
 from tests.transports.gateway.attackers import ATTACKS, PROVIDERS
 from tests.transports.gateway.worlds import BUDGET, OTHER_KEY, PATIENCE_S, World, running
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
 ROOT = Path(__file__).parents[3]
 
 
-async def _attackers(world: World, *names: str) -> asyncio.subprocess.Process:
-    """Start an attack, and return when it has begun."""
+@asynccontextmanager
+async def _attacked(world: World, *names: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Attack from another process."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "tests.transports.gateway.attackers", str(world.port), *names),
         cwd=ROOT,
@@ -28,9 +33,14 @@ async def _attackers(world: World, *names: str) -> asyncio.subprocess.Process:
         stdin=PIPE,
         stdout=PIPE,
     )
-    assert process.stdout
-    assert await process.stdout.readline() == b"attacking\n"
-    return process
+    try:
+        assert process.stdout
+        assert await process.stdout.readline() == b"attacking\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 @fault(31, 32)
@@ -53,8 +63,8 @@ async def test_others_are_answered_within_a_second(names: tuple[str, ...]) -> No
     async with (
         running({PROVIDERS: providers}, max_held_bytes=16_000_000) as world,
         world.dial(OTHER_KEY) as client,
+        _attacked(world, *names) as attackers,
     ):
-        attackers = await _attackers(world, *names)
         for _ in range(200):
             began = loop.time()
             assert await client.call(BUDGET, b"") == ("OK", "")
@@ -62,7 +72,7 @@ async def test_others_are_answered_within_a_second(names: tuple[str, ...]) -> No
             assert world.budget.free >= 0
             await asyncio.sleep(0.005)
         async with asyncio.timeout(2 * PATIENCE_S):
-            await attackers.communicate()
+            await attackers.communicate(b"")  # the end of its input
 
     assert attackers.returncode == 0
     assert sorted(took)[len(took) * 99 // 100] < 1.0
