@@ -155,8 +155,9 @@ class BatchTable:
             self._drafted = None
 
     def rolled_back(self) -> None:
-        """Note that `insert` has not been committed."""
+        """Note that `insert` and `delete` have not been committed."""
         self._drafted = None
+        self._dropped = []
 
     def delete(self, interceptions: Iterable[UUID]) -> None:
         """Delete the rows that hold nothing but these and forgotten interceptions."""

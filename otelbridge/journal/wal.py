@@ -101,7 +101,9 @@ def _is_whole(file: BinaryIO, before: Frame, frame: Frame, order: str) -> bool:
     content = file.read(8)
     file.seek(frame.offset)
     content += file.read(PAGE)
-    words = struct.unpack(f"{order}{len(content) // 4}I", content[: len(content) // 8 * 8])
+    if len(content) != 8 + PAGE:  # the file was cut here
+        return False
+    words = struct.unpack(f"{order}{len(content) // 4}I", content)
     first, second = before.checksum
     for one, other in zip(words[::2], words[1::2], strict=True):
         first = (first + one + second) & 0xFFFFFFFF
