@@ -6,11 +6,18 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    rule,
+    run_state_machine_as_test,
+)
 
 from otelbridge.domain.records import Record
+from tests.faults import fault
 from tests.model.machine import World
 from tests.records import ended, prompt, started, tokens, tool
 
@@ -96,6 +103,10 @@ class JournalMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
 
-TestJournal = JournalMachine.TestCase
-# A hundred runs of a hundred steps, or as many as the profile says.
-TestJournal.settings = settings(stateful_step_count=100, deadline=None)
+@fault(14, 15, 16, 17, 21, 22, 26)
+@pytest.mark.timeout(0)  # as long as the profile says
+def test_whatever_happens_what_was_acknowledged_is_told_once_and_counted_once() -> None:
+    # A hundred runs of a hundred steps, or as many runs as the profile says.
+    run_state_machine_as_test(
+        JournalMachine, settings=settings(stateful_step_count=100, deadline=None)
+    )
