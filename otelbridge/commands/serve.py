@@ -72,7 +72,7 @@ def _spare_collector() -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(100_000, 50, 100)
+    gc.set_threshold(5_000, 20, 100)
 
 
 def _allow_open_files() -> None:
