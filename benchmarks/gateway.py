@@ -7,7 +7,7 @@ What is measured
     ratios are within a round, results are medians over the rounds.
 
 The load
-    Two sessions with 64 calls in flight each; every record is distinct, eight belong to one
+    Two sessions with 256 calls in flight each; every record is distinct, eight belong to one
     interception. `benchmarks.gateway_load` says who makes the calls. That takes more of the
     machine than the bridge does: the steadier figure is the server's CPU time a call, which
     covers what the kernel does for it and, of the bridge, telling and delivering.

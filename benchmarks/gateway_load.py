@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 #: Keys of gateways that may connect; one alone has only half of all sessions.
 KEYS: Final = tuple(f"{number}".rjust(43, "g") for number in range(4))
 SESSIONS: Final = 2
-_AT_ONCE: Final = 64  # calls in flight of each session
+# Calls in flight of each session; the load of `benchmarks.pipeline` has as many, or more.
+_AT_ONCE: Final = 256
 # Starts are sent before what belongs to them, a few hundred calls apart.
 _BLOCK: Final = 32
 _GO: Final = Path(".peers/bin/gateway")

@@ -113,6 +113,20 @@ class _Told(NamedTuple):
 
 
 _NOTHING = _Told()
+# What each count of `_Told` is called.
+_PLACES = (
+    _CACHE_READ,
+    _CACHE_WRITE,
+    _CACHE_WRITE_5M,
+    _CACHE_WRITE_1H,
+    _REASONING,
+    _AUDIO_INPUT,
+    _AUDIO_OUTPUT,
+    _WEB_SEARCH,
+)
+_PLACE_OF = {
+    key: (-rank, place, key) for place, keys in enumerate(_PLACES) for rank, key in enumerate(keys)
+}
 
 
 def usage_of(record: TokensUsed) -> Usage:
@@ -165,24 +179,12 @@ def _plus(first: Usage, second: Usage) -> Usage:
 
 
 def _told(metadata: Mapping[str, MetadataValue]) -> _Told:
-    return _Told(
-        read=_first(metadata, _CACHE_READ),
-        write=_first(metadata, _CACHE_WRITE),
-        write_5m=_first(metadata, _CACHE_WRITE_5M),
-        write_1h=_first(metadata, _CACHE_WRITE_1H),
-        reasoning=_first(metadata, _REASONING),
-        audio_input=_first(metadata, _AUDIO_INPUT),
-        audio_output=_first(metadata, _AUDIO_OUTPUT),
-        web_searches=_first(metadata, _WEB_SEARCH),
-    )
-
-
-def _first(metadata: Mapping[str, MetadataValue], keys: tuple[str, ...]) -> int:
-    for key in keys:
-        if key in metadata:
-            number = _number(metadata[key])
-            return 0 if number is None else int(number)
-    return 0
+    counts = [0] * len(_PLACES)
+    # Of several names of one count the first of its row is the last to be written.
+    for _, place, key in sorted([_PLACE_OF[key] for key in metadata if key in _PLACE_OF]):
+        number = _number(metadata[key])
+        counts[place] = 0 if number is None else int(number)
+    return _Told._make(counts)
 
 
 def _number(value: MetadataValue) -> int | float | None:

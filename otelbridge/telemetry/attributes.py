@@ -3,35 +3,35 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry import wire
 from otelbridge.telemetry.cost import total_of
-from otelbridge.telemetry.limits import MAX_TEXT, MAX_USER_AGENT
+from otelbridge.telemetry.limits import MAX_TEXT, MAX_USER_AGENT, Cutter
 from otelbridge.telemetry.metadata import USERNAME
 from otelbridge.telemetry.servers import server_attributes, tool_error_type
 
 if TYPE_CHECKING:
-    from uuid import UUID
-
     from otelbridge.domain.ports import Cost
     from otelbridge.domain.records import InterceptionStarted, ModelThought, PromptUsed, ToolUsed
     from otelbridge.domain.usage import Usage
-    from otelbridge.telemetry.limits import Cutter
 
-# Fields of a start that are told as they are, if they are not empty.
-_START_FIELDS = (
+# Fields of a start that are told as they are, if they are not empty. They are the same for
+# all interceptions of a session.
+_SESSION_FIELDS = (
     ("api_key_id", sc.API_KEY_ID, MAX_TEXT),
     ("client", sc.AGENT_NAME, MAX_TEXT),
     ("client", sc.CLIENT, MAX_TEXT),
     ("user_agent", sc.AGENT_ORIGINAL, MAX_USER_AGENT),
     ("client_session_id", sc.CONVERSATION_ID, MAX_TEXT),
-    ("correlating_tool_call_id", sc.CORRELATING_CALL, MAX_TEXT),
     ("credential_kind", sc.CREDENTIAL_KIND, MAX_TEXT),
     ("agent_firewall_session_id", sc.FIREWALL_SESSION, MAX_TEXT),
     ("workspace_id", sc.WORKSPACE_ID, MAX_TEXT),
 )
+_session_values = attrgetter(*[field for field, _, _ in _SESSION_FIELDS])
 # Parts of usage that are told if they are not zero.
 _USAGE_PARTS = (
     ("reasoning", sc.REASONING_TOKENS),
@@ -57,35 +57,56 @@ def start_attributes(start: InterceptionStarted, provider: str, cut: Cutter) -> 
         provider: ``gen_ai.provider.name``.
         cut: Cuts what is too long.
     """
-    found = [
-        wire.label(sc.PROVIDER_NAME, provider),
-        _user_id(start.initiator_id),
-    ]
-    if start.model:
-        found.append(wire.label(sc.REQUEST_MODEL, cut(start.model)))
     username = start.metadata.get(USERNAME)
-    if isinstance(username, str) and username:
-        found.append(wire.label(sc.USER_NAME, cut(username)))
-    if start.provider and start.provider != provider:
-        found.append(wire.label(sc.PROVIDER_TYPE, cut(start.provider)))
-    # "provider_name empty means provider" (the gateway's contract).
-    gateway_provider = start.provider_name or start.provider
-    if gateway_provider:
-        found.append(wire.label(sc.GATEWAY_PROVIDER, cut(gateway_provider)))
-    for field, key, limit in _START_FIELDS:
-        value = getattr(start, field)
-        if value:
-            if len(value) > limit:  # a call for each would take longer than the rest
-                value = cut(value, limit)
-            found.append(wire.label(key, value))
+    found, cut_before = _session_attributes(
+        provider,
+        start.initiator_id.int,
+        start.model,
+        username if isinstance(username, str) else "",
+        start.provider,
+        start.provider_name,
+        _session_values(start),
+    )
+    cut.count += cut_before
+    own = []
+    if start.correlating_tool_call_id:
+        own.append(wire.text(sc.CORRELATING_CALL, cut(start.correlating_tool_call_id)))
     if start.agent_firewall_sequence_number is not None:
-        found.append(wire.integer(sc.FIREWALL_SEQUENCE, start.agent_firewall_sequence_number))
-    return found
+        own.append(wire.integer(sc.FIREWALL_SEQUENCE, start.agent_firewall_sequence_number))
+    return [*found, *own]
 
 
-@lru_cache(maxsize=4096)
-def _user_id(initiator_id: UUID) -> bytes:
-    return wire.text(sc.USER_ID, str(initiator_id))
+# A session's starts differ in little else than their ids and times.
+@lru_cache(maxsize=1024)
+def _session_attributes(  # what a start says of its session
+    provider: str,
+    user: int,
+    model: str,
+    username: str,
+    provider_type: str,
+    provider_name: str,
+    values: tuple[str | None, ...],
+) -> tuple[tuple[bytes, ...], int]:
+    """Return attributes, and how many of them were cut."""
+    cut = Cutter()
+    # "provider_name empty means provider" (the gateway's contract).
+    gateway_provider = provider_name or provider_type
+    names = (
+        (sc.REQUEST_MODEL, model, MAX_TEXT),
+        (sc.USER_NAME, username, MAX_TEXT),
+        (sc.PROVIDER_TYPE, "" if provider_type == provider else provider_type, MAX_TEXT),
+        (sc.GATEWAY_PROVIDER, gateway_provider, MAX_TEXT),
+        *(
+            (key, value, limit)
+            for (_, key, limit), value in zip(_SESSION_FIELDS, values, strict=True)
+        ),
+    )
+    found = (
+        wire.text(sc.PROVIDER_NAME, provider),
+        wire.text(sc.USER_ID, str(UUID(int=user))),
+        *(wire.text(key, cut(value, limit)) for key, value, limit in names if value),
+    )
+    return found, cut.count
 
 
 def usage_attributes(usage: Usage, profile: sc.Profile) -> list[bytes]:
@@ -158,13 +179,16 @@ def tool_attributes(tool: ToolUsed, cut: Cutter) -> list[bytes]:
 
 def call_attributes(tool: str, call_id: str, cut: Cutter, *, injected: bool) -> list[bytes]:
     """Return what identifies a tool call."""
-    found = [wire.label(sc.TOOL_NAME, cut(tool))]
+    found = [wire.label(sc.TOOL_NAME, cut(tool)), *_TOOL_KINDS[injected]]
     if call_id:
         found.append(wire.text(sc.TOOL_CALL_ID, cut(call_id)))
-    tool_type = sc.TOOL_TYPE_EXTENSION if injected else sc.TOOL_TYPE_FUNCTION
-    found.append(wire.label(sc.TOOL_TYPE, tool_type))
-    found.append(wire.boolean(sc.TOOL_INJECTED, injected))
     return found
+
+
+_TOOL_KINDS = tuple(
+    (wire.text(sc.TOOL_TYPE, tool_type), wire.boolean(sc.TOOL_INJECTED, injected))
+    for injected, tool_type in enumerate((sc.TOOL_TYPE_FUNCTION, sc.TOOL_TYPE_EXTENSION))
+)
 
 
 def thought_attributes(thought: ModelThought, cut: Cutter) -> list[bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 from otelbridge.domain.records import (
     ModelThought,
@@ -23,23 +23,14 @@ from otelbridge.telemetry.stripping import is_shed
 from otelbridge.telemetry.summary import WITH_MSG_ID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
-    from uuid import UUID
+    from collections.abc import Mapping
 
     from otelbridge.domain.records import MetadataValue, Record
+    from otelbridge.telemetry.summary import Told
     from otelbridge.telemetry.wire import SpanPlace
-
-#: The kinds of record that are told as events.
-Told: TypeAlias = PromptUsed | ToolUsed | ModelThought
-_TOLD = (PromptUsed, ToolUsed, ModelThought)
 
 #: Events that a span carries; further ones are counted in ``dropped_events_count``.
 MAX_SPAN_EVENTS = 1024
-
-
-def told_as_events(records: Iterable[Record]) -> list[Told]:
-    """Return the records that are told as events, in their order."""
-    return [record for record in records if isinstance(record, _TOLD)]
 
 
 def span_event(record: Told, interception: bytes, *, with_content: bool) -> bytes:
@@ -89,9 +80,9 @@ def kind_name(record: Record) -> str:
     return kind_of(record).name.lower()
 
 
-def interception_attribute(interception_id: UUID) -> bytes:
+def interception_attribute(interception_id: str) -> bytes:
     """Return the attribute that names an interception."""
-    return wire.text(sc.INTERCEPTION_ID, str(interception_id))
+    return wire.text(sc.INTERCEPTION_ID, interception_id)
 
 
 def _attributes(record: Told, interception: bytes, *, with_content: bool) -> list[bytes]:

@@ -78,7 +78,7 @@ def late_event(
         own = own_attributes(record, cut, with_content=with_content)
     attributes = event_attributes(
         record,
-        interception_attribute(record.interception_id),
+        interception_attribute(str(record.interception_id)),
         [wire.label(sc.RECORD_KIND, kind_name(record)), *own],
         metadata,
         cut=cut,

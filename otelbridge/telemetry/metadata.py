@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from typing import TYPE_CHECKING, TypeAlias
 
 from otelbridge.domain.usage import USAGE_KEYS
@@ -15,7 +16,7 @@ from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry import wire
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from otelbridge.domain.records import MetadataValue, TokensUsed
     from otelbridge.telemetry.limits import Cutter
@@ -60,8 +61,8 @@ def limited(metadata: _Metadata, cut: Cutter) -> tuple[list[bytes], int]:
     if metadata.keys() <= _NOT_REPEATED:
         return [], 0
     keys = [k for k, v in metadata.items() if v is not None and k not in _NOT_REPEATED]
-    told = _first_keys([key for key in keys if key != _TAKEN])
-    found = [_attribute(f"{sc.METADATA}.{name}", metadata[key], cut) for name, key in told.items()]
+    told = _names_of(keys)
+    found = [_attribute(name, metadata[key], cut) for name, key in told]
     return found, len(keys) - len(told)
 
 
@@ -87,6 +88,20 @@ def with_token_metadata(metadata: _Metadata, records: Iterable[TokensUsed]) -> _
                 joined = dict(metadata) if joined is None else joined
                 joined.setdefault(key, value)
     return metadata if joined is None else joined
+
+
+def _names_of(keys: list[str]) -> Sequence[tuple[str, str]]:
+    """Return the attributes' names and the keys that they are told of."""
+    if len(keys) == 1 and len(keys[0]) <= _MAX_CACHED:  # as a rule
+        return _name_of(keys[0])
+    told = _first_keys([key for key in keys if key != _TAKEN])
+    return [(f"{sc.METADATA}.{name}", key) for name, key in told.items()]
+
+
+@lru_cache(maxsize=1024)
+def _name_of(key: str) -> tuple[tuple[str, str], ...]:
+    told = _first_keys([key] if key != _TAKEN else [])
+    return tuple((f"{sc.METADATA}.{name}", key) for name, key in told.items())
 
 
 def _first_keys(keys: list[str]) -> dict[str, str]:

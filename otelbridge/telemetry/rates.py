@@ -20,16 +20,36 @@ if TYPE_CHECKING:
 
     from otelbridge.domain.usage import Usage
 
-#: USD for a million tokens or a thousand searches; None where there is no own price.
-Rate: TypeAlias = Decimal | TieredPrices | None
-
-_MILLION = Decimal(1_000_000)
-_THOUSAND = Decimal(1000)
 _ZERO = Decimal(0)
 
 
+class Tiers(NamedTuple):
+    """A price that depends on how large the whole input is.
+
+    Attributes:
+        base: USD for one, if the input is in no tier.
+        tiers: From which input on (exclusive) which price applies, the largest first.
+    """
+
+    base: Decimal
+    tiers: tuple[tuple[int, Decimal], ...]
+
+    def at(self, whole: int) -> Decimal:
+        """Return the price that applies to a request with so many input tokens."""
+        for start, price in self.tiers:
+            if whole > start:
+                return price
+        return self.base
+
+
+#: USD for one token or one search; None where there is no own price.
+Rate: TypeAlias = Decimal | Tiers | None
+# By how many decimal places a price is shifted that is for a million or a thousand.
+_SHIFTS = {"mtok": -6, "kcount": -3}
+
+
 class Rates(NamedTuple):
-    """A model's prices, by genai-prices' names.
+    """A model's prices for one token or one search, by genai-prices' names.
 
     Attributes:
         input_mtok: Input.
@@ -58,8 +78,8 @@ class Rates(NamedTuple):
     @classmethod
     def of(cls, prices: Mapping[str, object]) -> Rates:
         """Return the rates among prices by name; others (images, requests) are left out."""
-        found = (prices.get(name) for name in cls._fields)
-        return cls(*(p if isinstance(p, Decimal | TieredPrices) else None for p in found))
+        shifts = {name: _SHIFTS[name.rpartition("_")[2]] for name in cls._fields}
+        return cls(*(_rate(prices.get(name), shift) for name, shift in shifts.items()))
 
     def cost(self, usage: Usage, *, price_id: str, price_version: str) -> Cost:
         """Return what the usage of one record costs.
@@ -119,7 +139,7 @@ class Rates(NamedTuple):
         return cost + _tokens(default, left, usage.input_tokens)
 
     def _web_search(self, usage: Usage) -> Decimal:
-        return _usd(self.web_searches_kcount, usage.input_tokens) * usage.web_searches / _THOUSAND
+        return _tokens(self.web_searches_kcount, usage.web_searches, usage.input_tokens)
 
 
 def _first(rate: Rate, default: Rate) -> Rate:
@@ -127,16 +147,15 @@ def _first(rate: Rate, default: Rate) -> Rate:
 
 
 def _tokens(rate: Rate, count: int, whole: int) -> Decimal:
-    return _usd(rate, whole) * count / _MILLION
-
-
-def _usd(rate: Rate, whole: int) -> Decimal:
-    """Return the price that applies to a request with so many input tokens."""
+    """Return what so many cost in a request with so many input tokens."""
     if rate is None:
         return _ZERO
-    if isinstance(rate, Decimal):
-        return rate
-    for tier in reversed(rate.tiers):
-        if whole > tier.start:
-            return tier.price
-    return rate.base
+    return (rate.at(whole) if isinstance(rate, Tiers) else rate) * count
+
+
+def _rate(price: object, shift: int) -> Rate:
+    """Return a price of genai-prices for one."""
+    if isinstance(price, TieredPrices):
+        tiers = [(tier.start, tier.price.scaleb(shift)) for tier in reversed(price.tiers)]
+        return Tiers(price.base.scaleb(shift), tuple(tiers))
+    return price.scaleb(shift) if isinstance(price, Decimal) else None

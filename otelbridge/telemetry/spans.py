@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otelbridge.domain.records import PromptUsed, ToolUsed
 from otelbridge.errors import escaped
 from otelbridge.telemetry import content, ids, wire
 from otelbridge.telemetry import semconv as sc
@@ -18,7 +19,6 @@ from otelbridge.telemetry.events import (
     MAX_SPAN_EVENTS,
     interception_attribute,
     span_event,
-    told_as_events,
 )
 from otelbridge.telemetry.limits import Cutter
 from otelbridge.telemetry.metadata import extra_attributes, limited, with_token_metadata
@@ -26,11 +26,19 @@ from otelbridge.telemetry.stripping import is_shed
 from otelbridge.telemetry.wire import SpanKind, SpanPlace
 
 if TYPE_CHECKING:
+    from uuid import UUID
+
     from otelbridge.config.sections import TraceGrouping
-    from otelbridge.domain.interception import Interception, Parent, ToolCall
-    from otelbridge.domain.records import ToolUsed
+    from otelbridge.domain.interception import Interception, Parent, Thread, ToolCall
     from otelbridge.telemetry.summary import Summary
     from otelbridge.telemetry.variants import Variant
+
+_CHAT_OPERATION = wire.text(sc.OPERATION_NAME, sc.CHAT)
+_TOOL_OPERATION = (
+    wire.text(sc.OPERATION_NAME, sc.EXECUTE_TOOL),
+    wire.text(sc.MCP_METHOD, sc.TOOLS_CALL),
+    wire.boolean(sc.TOOL_DURATION_KNOWN, False),
+)
 
 
 def spans_of(summary: Summary, variant: Variant) -> list[bytes]:
@@ -38,10 +46,13 @@ def spans_of(summary: Summary, variant: Variant) -> list[bytes]:
     interception = summary.interception
     thread = interception.thread
     place = ids.chat_place(interception.id, thread.root_id, variant.trace_grouping)
-    named = interception_attribute(interception.id)
-    found = [_chat_span(summary, variant, place, named)]
+    own_id = str(interception.id)
+    named = interception_attribute(own_id)
+    found = [_chat_span(summary, variant, place, own_id)]
     found += [
-        _tool_span(tool, variant, place, named) for tool in interception.tools if tool.injected
+        _tool_span(tool, variant, place, named)
+        for tool in summary.events
+        if isinstance(tool, ToolUsed) and tool.injected
     ]
     if variant.trace_grouping == "thread" and thread.parent is not None:
         found += [
@@ -52,17 +63,18 @@ def spans_of(summary: Summary, variant: Variant) -> list[bytes]:
     return found
 
 
-def _chat_span(summary: Summary, variant: Variant, place: SpanPlace, named: bytes) -> bytes:
+def _chat_span(summary: Summary, variant: Variant, place: SpanPlace, own_id: str) -> bytes:
     interception = summary.interception
     model = interception.start.model if interception.start else ""
-    events = [] if variant.events == "log" else told_as_events(interception.records)
+    named = interception_attribute(own_id)
+    events = [] if variant.events == "log" else summary.events
     with_content = variant.has_event_content
     return wire.span(
         place,
         f"{sc.CHAT} {escaped(model)}" if model else sc.CHAT,
         kind=SpanKind.CLIENT,
         times_ns=(summary.start_ns, summary.end_ns),
-        attributes=_chat_attributes(summary, variant, named),
+        attributes=_chat_attributes(summary, variant, own_id),
         events=[
             span_event(record, named, with_content=with_content)
             for record in events[:MAX_SPAN_EVENTS]
@@ -73,11 +85,11 @@ def _chat_span(summary: Summary, variant: Variant, place: SpanPlace, named: byte
     )
 
 
-def _chat_attributes(summary: Summary, variant: Variant, named: bytes) -> list[bytes]:
+def _chat_attributes(summary: Summary, variant: Variant, own_id: str) -> list[bytes]:
     interception = summary.interception
     start = interception.start
     cut = Cutter()
-    found = [wire.label(sc.OPERATION_NAME, sc.CHAT), named]
+    found = [_CHAT_OPERATION, interception_attribute(own_id)]
     if start is None:
         found.append(wire.label(sc.PROVIDER_NAME, summary.provider))
     else:
@@ -88,17 +100,25 @@ def _chat_attributes(summary: Summary, variant: Variant, named: bytes) -> list[b
         found += cost_attributes(summary.cost, is_unpriced=summary.is_unpriced)
     if summary.error_type:
         found.append(wire.label(sc.ERROR_TYPE, summary.error_type))
-    found += _thread_attributes(interception)
+    found += _thread_attributes(interception.thread, interception.id, own_id)
     found += _flags(summary, variant)
     found += _metadata(summary, cut)
-    prompts, thoughts = interception.prompts, interception.thoughts
-    if prompts and prompts[-1].prints.fingerprint:
-        found.append(wire.text(sc.PROMPT_FINGERPRINT, prompts[-1].prints.fingerprint.hex()))
+    found += _prompt_fingerprint(summary)
     if variant.has_span_content:
+        prompts, thoughts = interception.prompts, interception.thoughts
         found += content.input_messages(prompts)
         found += content.output_messages(thoughts)
         found += content.changes_of([*prompts, *thoughts])
-    return found + cut.attributes()
+    return found + cut.attributes() if cut.count else found
+
+
+def _prompt_fingerprint(summary: Summary) -> list[bytes]:
+    """Return the fingerprint of the last prompt; nothing without one, or without a key."""
+    for record in reversed(summary.events):
+        if isinstance(record, PromptUsed):
+            found = record.prints.fingerprint
+            return [wire.text(sc.PROMPT_FINGERPRINT, found.hex())] if found else []
+    return []
 
 
 def _response_attributes(summary: Summary, cut: Cutter) -> list[bytes]:
@@ -109,9 +129,9 @@ def _response_attributes(summary: Summary, cut: Cutter) -> list[bytes]:
     return [*found, wire.texts(sc.RESPONSE_IDS, msg_ids)] if len(msg_ids) > 1 else found
 
 
-def _thread_attributes(interception: Interception) -> list[bytes]:
-    thread = interception.thread
-    found = [wire.text(sc.THREAD_ROOT, str(thread.root_id))]
+def _thread_attributes(thread: Thread, interception_id: UUID, own_id: str) -> list[bytes]:
+    is_root = thread.root_id is interception_id or thread.root_id == interception_id
+    found = [wire.text(sc.THREAD_ROOT, own_id if is_root else str(thread.root_id))]
     if thread.parent is not None:
         found.append(wire.text(sc.THREAD_PARENT, str(thread.parent.interception_id)))
     if thread.unresolved:
@@ -122,9 +142,9 @@ def _thread_attributes(interception: Interception) -> list[bytes]:
 def _flags(summary: Summary, variant: Variant) -> list[bytes]:
     interception = summary.interception
     is_wanted = variant.content != "NO_CONTENT"
-    shed = any(
+    shed = (is_wanted or variant.is_spared) and any(
         is_shed(record, is_wanted=is_wanted, is_spared=variant.is_spared)
-        for record in interception.records
+        for record in summary.events
     )
     flags = (
         (interception.is_orphan, sc.ORPHAN),
@@ -140,7 +160,7 @@ def _flags(summary: Summary, variant: Variant) -> list[bytes]:
 def _metadata(summary: Summary, cut: Cutter) -> list[bytes]:
     interception = summary.interception
     metadata = interception.start.metadata if interception.start else {}
-    found, dropped = limited(with_token_metadata(metadata, interception.tokens), cut)
+    found, dropped = limited(with_token_metadata(metadata, summary.tokens), cut)
     if summary.usage is not None and summary.usage.extra:
         extra, more = extra_attributes(summary.usage.extra, cut)
         found += extra
@@ -169,19 +189,14 @@ def _status(summary: Summary, variant: Variant) -> bytes:
 def _tool_span(tool: ToolUsed, variant: Variant, chat: SpanPlace, named: bytes) -> bytes:
     """Return the execution of a tool that the gateway ran. Only its end is known."""
     cut = Cutter()
-    attributes = [
-        wire.label(sc.OPERATION_NAME, sc.EXECUTE_TOOL),
-        named,
-        wire.label(sc.MCP_METHOD, sc.TOOLS_CALL),
-        *tool_attributes(tool, cut),
-        wire.boolean(sc.TOOL_DURATION_KNOWN, False),
-    ]
+    attributes = [*_TOOL_OPERATION, named, *tool_attributes(tool, cut)]
     if tool.synthetic_time:
         attributes.append(wire.boolean(sc.SYNTHETIC, True))
     if variant.has_span_content and tool.input is not None:
         attributes += content.tool_arguments(tool)
         attributes += content.changes_of([tool])
-    attributes += cut.attributes()
+    if cut.count:
+        attributes += cut.attributes()
     error = tool.invocation_error or ""
     status = wire.error_status(error if variant.has_span_content else "") if error else b""
     span_id = ids.tool_span_id(tool.interception_id, tool.identity)
@@ -202,7 +217,7 @@ def _client_tool_span(
     cut = Cutter()
     attributes = [
         wire.label(sc.OPERATION_NAME, sc.EXECUTE_TOOL),
-        interception_attribute(parent.interception_id),
+        interception_attribute(str(parent.interception_id)),
         *call_attributes(tool.tool, tool.call_id, cut, injected=False),
         wire.boolean(sc.TOOL_INFERRED, True),
         *cut.attributes(),

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias, cast
 
-from otelbridge.domain.records import PromptUsed, TokensUsed, ToolUsed
+from otelbridge.domain.records import ModelThought, PromptUsed, TokensUsed, ToolUsed
 from otelbridge.domain.usage import total_usage
 from otelbridge.errors import escaped
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry.cost import sum_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable
 
     from otelbridge.domain.interception import Interception
     from otelbridge.domain.ports import Cost
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from otelbridge.domain.usage import Usage
     from otelbridge.telemetry.valuation import Valued
 
+#: The kinds of record that are told as events.
+Told: TypeAlias = PromptUsed | ToolUsed | ModelThought
+_TOLD = frozenset((PromptUsed, ToolUsed, ModelThought))
 #: The kinds of record that may name a response.
 WITH_MSG_ID = (TokensUsed, PromptUsed, ToolUsed)
 #: How many response ids are told; the last ones.
@@ -30,6 +33,8 @@ class Summary(NamedTuple):
 
     Attributes:
         interception: Its records.
+        tokens: Its token records.
+        events: Those of its records that are told as events.
         provider: ``gen_ai.provider.name``.
         start_ns: Its start; of an orphan the time of its first record.
         end_ns: Its end, or the greatest time of its records; never before the start.
@@ -44,6 +49,8 @@ class Summary(NamedTuple):
     """
 
     interception: Interception
+    tokens: list[TokensUsed]
+    events: list[Told]
     provider: str
     start_ns: int
     end_ns: int
@@ -57,21 +64,27 @@ class Summary(NamedTuple):
     response_ids: list[str]
 
 
-def summarise(interception: Interception, *, provider: str, values: Sequence[Valued]) -> Summary:
+def summarise(
+    interception: Interception, *, provider: str, value_of: Callable[[TokensUsed], Valued]
+) -> Summary:
     """Return what an interception comes to.
 
     Args:
         interception: A finalised interception; it has at least one record.
         provider: ``gen_ai.provider.name``.
-        values: Usage and cost of its token records, in their order.
+        value_of: Returns usage and cost of a token record.
     """
     records = interception.records
+    tokens = [record for record in records if type(record) is TokensUsed]
+    values = [value_of(record) for record in tokens]
     first = interception.start or records[0]
     last = interception.end or records[-1]
     error_type = error_type_of(interception.end)
     costs = [value.cost for value in values if value.cost is not None]
     return Summary(
         interception=interception,
+        tokens=tokens,
+        events=told_as_events(records),
         provider=provider,
         start_ns=first.at_ns,
         end_ns=max(first.at_ns, last.at_ns),
@@ -84,6 +97,11 @@ def summarise(interception: Interception, *, provider: str, values: Sequence[Val
         is_unpriced=len(costs) < len(values),
         response_ids=_response_ids(records),
     )
+
+
+def told_as_events(records: Iterable[Record]) -> list[Told]:
+    """Return the records that are told as events, in their order."""
+    return [cast("Told", record) for record in records if type(record) in _TOLD]
 
 
 def error_type_of(end: InterceptionEnded | None) -> str:

@@ -12,7 +12,7 @@ from otelbridge.telemetry.accounts import Accounts
 from otelbridge.telemetry.booking import Booker
 from otelbridge.telemetry.cleaning import Cleaner
 from otelbridge.telemetry.cost import GenaiPricer
-from otelbridge.telemetry.events import interception_attribute, kind_name, log_event, told_as_events
+from otelbridge.telemetry.events import interception_attribute, kind_name, log_event
 from otelbridge.telemetry.ids import chat_place
 from otelbridge.telemetry.late import late_event, start_of
 from otelbridge.telemetry.prices import load_prices
@@ -96,7 +96,7 @@ class OtlpTeller:
         summary = summarise(
             interception,
             provider=account.provider,
-            values=[self._values.told(record, start) for record in interception.tokens],
+            value_of=lambda record: self._values.told(record, start),
         )
         self._booker.interception(summary, account, changes)
         return [item for variant in self._variants for item in _told(summary, variant)]
@@ -193,11 +193,11 @@ def _told(summary: Summary, variant: Variant) -> Iterable[OutboxItem]:
 def _logs(summary: Summary, variant: Variant) -> list[bytes]:
     interception = summary.interception
     place = chat_place(interception.id, interception.thread.root_id, variant.trace_grouping)
-    named = interception_attribute(interception.id)
+    named = interception_attribute(str(interception.id))
     with_content = variant.has_event_content
     return [
         log_event(record, place, named, with_content=with_content, is_spared=variant.is_spared)
-        for record in told_as_events(interception.records)
+        for record in summary.events
     ]
 
 
