@@ -35,7 +35,7 @@ _END_S = 10.0
 class CoreProcess:
     """Starts the core's process and speaks with it. Every method blocks, for one thread.
 
-    Implements `otelbridge.recording.group_commit.Core`.
+    Implements `otelbridge.recording.port.Core`.
 
     Args:
         config: The settings, with absolute paths.

@@ -14,7 +14,7 @@ from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from otelbridge.delivery.series import GROWING, scaled
 from otelbridge.domain.ledger import Distribution
-from otelbridge.telemetry.instruments import InstrumentKind
+from otelbridge.telemetry.instrument import InstrumentKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from otelbridge.delivery.series import Point, Reading, SeriesView
     from otelbridge.delivery.temporality import DeltaBase
     from otelbridge.domain.ledger import Exemplar, SeriesKey
-    from otelbridge.telemetry.instruments import Instrument
+    from otelbridge.telemetry.instrument import Instrument
 
 #: About 400 bytes a histogram's point: well under the 4 MiB that a gRPC server takes.
 MAX_POINTS = 2000

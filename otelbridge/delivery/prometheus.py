@@ -23,14 +23,14 @@ from otelbridge.delivery.accept import wants_openmetrics
 from otelbridge.delivery.prometheus_names import family_name, label_name, unit_name
 from otelbridge.delivery.series import Reading, SeriesView, scaled
 from otelbridge.domain.ledger import Distribution
-from otelbridge.telemetry.instruments import InstrumentKind
+from otelbridge.telemetry.instrument import InstrumentKind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from otelbridge.delivery.series import Family, Observation, Point
     from otelbridge.domain.ledger import Exemplar, Series, SeriesKey
-    from otelbridge.telemetry.instruments import Instrument
+    from otelbridge.telemetry.instrument import Instrument
 
 #: More would be attackers or a broken proxy: a team has two Prometheus servers.
 MAX_SCRAPERS = 16

@@ -12,10 +12,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from otelbridge.telemetry.instruments import InstrumentKind
+from otelbridge.telemetry.instrument import InstrumentKind
 
 if TYPE_CHECKING:
-    from otelbridge.telemetry.instruments import Instrument
+    from otelbridge.telemetry.instrument import Instrument
 
 #: The units of otlptranslator's table that our instruments could have.
 _UNITS = {

@@ -6,13 +6,13 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from otelbridge.domain.ledger import Distribution, Series
-from otelbridge.telemetry.instruments import InstrumentKind
+from otelbridge.telemetry.instrument import InstrumentKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from otelbridge.domain.ledger import SeriesKey
-    from otelbridge.telemetry.instruments import Instrument
+    from otelbridge.telemetry.instrument import Instrument
 
 #: Kinds that a reader computes increases of: their new series show 0 first.
 GROWING = frozenset({InstrumentKind.COUNTER, InstrumentKind.HISTOGRAM})

@@ -14,7 +14,7 @@ import sqlite3
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from otelbridge.errors import (
     CoreLostError,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.ledger import Changes
     from otelbridge.domain.ports import OutboxRow, Signal
     from otelbridge.recording.dead_letters import Moved
+    from otelbridge.recording.port import Core
 
 logger = logging.getLogger(__name__)
 
@@ -53,33 +54,6 @@ _MAX_BATCH_BYTES = 32 * 1024 * 1024
 # A fault that hits every commit must not fill the disk with log lines.
 _LOG_EVERY_S = 10.0
 _REFUSAL = "the journal cannot commit, try again later"
-
-
-class Core(Protocol):
-    """What commits. Every method blocks, and is called in one thread.
-
-    Each raises a CoreLostError if nothing can be committed any more.
-    """
-
-    def commit(self, batch: list[Submission], side: Side) -> Result:
-        """Accept records; raises a JournalError if nothing could be committed."""
-
-    def read(
-        self, destination: str, signal: Signal, *, after: int, limit: int, max_bytes: int
-    ) -> list[OutboxRow]:
-        """Return a destination's oldest rows after the row ``after``."""
-
-    def tend(self) -> None:
-        """See whether the disk has space again."""
-
-    def prune(self) -> None:
-        """Forget what is too old."""
-
-    def stats(self, destinations: Iterable[str]) -> JournalStats:
-        """Return the journal's state."""
-
-    def close(self) -> None:
-        """Let another process have the journal."""
 
 
 class GroupCommit:

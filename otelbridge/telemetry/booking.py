@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.records import Record
     from otelbridge.domain.usage import Usage
     from otelbridge.telemetry.accounts import Account
+    from otelbridge.telemetry.instrument import Instrument
     from otelbridge.telemetry.labels import Labels
     from otelbridge.telemetry.series import SeriesLimit
     from otelbridge.telemetry.summary import Summary
@@ -110,7 +111,7 @@ class Booker:
         error = ""
         if summary.error_type:
             error = self._labels.value(sc.ERROR_TYPE, summary.error_type, changes)
-        samples: list[tuple[ins.Instrument, str, float]] = []
+        samples: list[tuple[Instrument, str, float]] = []
         if summary.usage is not None:
             samples += self._token_samples(summary.usage)
         if interception.start is not None and interception.end is not None:
@@ -118,14 +119,14 @@ class Booker:
             samples += [(each, "", seconds) for each in self._durations]
         self._sample(samples, summary, (agent, error), changes)
 
-    def _token_samples(self, usage: Usage) -> Iterator[tuple[ins.Instrument, str, float]]:
+    def _token_samples(self, usage: Usage) -> Iterator[tuple[Instrument, str, float]]:
         for part, instrument in self._histograms:
             count = usage.input_tokens if part is sc.Part.INPUT else usage.output_tokens
             yield instrument, part.value, count
 
     def _sample(
         self,
-        samples: Iterable[tuple[ins.Instrument, str, float]],
+        samples: Iterable[tuple[Instrument, str, float]],
         summary: Summary,
         of: tuple[tuple[str, str, str], str],
         changes: Changes,
@@ -233,7 +234,7 @@ class Booker:
 
 def _instruments(
     pairs: Iterable[tuple[sc.Part, str]],
-) -> tuple[tuple[sc.Part, ins.Instrument], ...]:
+) -> tuple[tuple[sc.Part, Instrument], ...]:
     return tuple((part, ins.INSTRUMENTS[name]) for part, name in dict.fromkeys(pairs))
 
 

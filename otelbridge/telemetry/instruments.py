@@ -6,52 +6,14 @@ Source: OpenTelemetry GenAI and RPC semantic conventions; ``aibridge.*`` and
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry.instrument import Instrument, InstrumentKind, counter, histogram, observed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-
-class InstrumentKind(StrEnum):
-    """How an instrument's values behave."""
-
-    COUNTER = "counter"
-    UP_DOWN_COUNTER = "updowncounter"
-    GAUGE = "gauge"
-    HISTOGRAM = "histogram"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Instrument:
-    """One instrument.
-
-    Attributes:
-        name: Its OpenTelemetry name.
-        kind: How its values behave.
-        unit: UCUM unit; an annotation as ``{token}`` except ``s`` and ``By``.
-        description: One sentence.
-        attributes: Attribute keys in the order of a series' values
-            (`otelbridge.domain.ledger.SeriesKey`). A value may be empty: absent.
-        bounds: A histogram's upper bounds, inclusive.
-        scale: What a counter's integer is multiplied by when told: cost is
-            booked in 1e-9 USD.
-        durable: Whether it lives in the ledger; if not, its value is observed
-            when it is collected.
-    """
-
-    name: str
-    kind: InstrumentKind
-    unit: str
-    description: str
-    attributes: tuple[str, ...] = ()
-    bounds: tuple[float, ...] = ()
-    scale: float = 1
-    durable: bool = True
 
 
 #: Upper bounds for token counts (GenAI conventions, ``gen_ai.client.token.usage``).
@@ -71,59 +33,19 @@ _OPERATION = (sc.OPERATION_NAME, *_MODEL)
 _USAGE = (*_OPERATION, sc.TOKEN_MODALITY, sc.USER_ID)
 
 
-def _counter(name: str, unit: str, description: str, *attributes: str) -> Instrument:
-    return Instrument(
-        name=name,
-        kind=InstrumentKind.COUNTER,
-        unit=unit,
-        description=description,
-        attributes=attributes,
-    )
-
-
-def _histogram(
-    name: str, unit: str, description: str, *attributes: str, bounds: tuple[float, ...]
-) -> Instrument:
-    return Instrument(
-        name=name,
-        kind=InstrumentKind.HISTOGRAM,
-        unit=unit,
-        description=description,
-        attributes=attributes,
-        bounds=bounds,
-    )
-
-
-def _observed(
-    name: str,
-    unit: str,
-    description: str,
-    *attributes: str,
-    kind: InstrumentKind = InstrumentKind.GAUGE,
-) -> Instrument:
-    return Instrument(
-        name=name,
-        kind=kind,
-        unit=unit,
-        description=description,
-        attributes=attributes,
-        durable=False,
-    )
-
-
 def _tokens(part: str, description: str) -> Instrument:
-    return _counter(f"gen_ai.client.inference.usage.{part}", "{token}", description, *_USAGE)
+    return counter(f"gen_ai.client.inference.usage.{part}", "{token}", description, *_USAGE)
 
 
 def _operation_tokens(part: str, description: str) -> Instrument:
     name = f"gen_ai.client.inference.operation.{part}"
     keys = (*_OPERATION, sc.ERROR_TYPE)
-    return _histogram(name, "{token}", description, *keys, bounds=TOKEN_BOUNDS)
+    return histogram(name, "{token}", description, *keys, bounds=TOKEN_BOUNDS)
 
 
 def _duration(name: str, description: str) -> Instrument:
     keys = (*_OPERATION, sc.ERROR_TYPE)
-    return _histogram(name, "s", description, *keys, bounds=DURATION_BOUNDS)
+    return histogram(name, "s", description, *keys, bounds=DURATION_BOUNDS)
 
 
 _GENAI = (
@@ -134,7 +56,7 @@ _GENAI = (
     _tokens("reasoning.output_tokens", "Output tokens spent on reasoning."),
     _operation_tokens("input_tokens", "Input tokens of an LLM request."),
     _operation_tokens("output_tokens", "Output tokens of an LLM request."),
-    _histogram(
+    histogram(
         "gen_ai.client.token.usage",
         "{token}",
         "Input and output tokens of an LLM request.",
@@ -169,7 +91,7 @@ RECORDS_ORPHAN = "otelbridge.records.orphan"
 RECORDS_LATE = "otelbridge.records.late"
 
 _RECORDS = (
-    _counter(
+    counter(
         INTERCEPTIONS,
         "{interception}",
         "Finalised interceptions.",
@@ -177,15 +99,15 @@ _RECORDS = (
         sc.OUTCOME,
         sc.USER_ID,
     ),
-    _observed(
+    observed(
         ACTIVE,
         "{interception}",
         "Interceptions that have started and not ended.",
         *_MODEL,
         kind=InstrumentKind.UP_DOWN_COUNTER,
     ),
-    _counter(PROMPTS, "{prompt}", "Prompts.", *_AGENT),
-    _counter(
+    counter(PROMPTS, "{prompt}", "Prompts.", *_AGENT),
+    counter(
         TOOL_CALLS,
         "{call}",
         "Tools that a model asked for.",
@@ -193,7 +115,7 @@ _RECORDS = (
         sc.TOOL_INJECTED,
         sc.ERROR_TYPE,
     ),
-    _counter(THOUGHTS, "{thought}", "Thoughts that a model told.", *_AGENT),
+    counter(THOUGHTS, "{thought}", "Thoughts that a model told.", *_AGENT),
     Instrument(
         name=COST,
         kind=InstrumentKind.COUNTER,
@@ -202,10 +124,10 @@ _RECORDS = (
         attributes=(*_AGENT, sc.COST_COMPONENT, sc.USER_ID),
         scale=NANO_USD,
     ),
-    _counter(UNPRICED, "{record}", "Token records for which no price is known.", *_AGENT),
-    _counter(INCONSISTENT, "{record}", "Token records whose counts break an invariant.", *_AGENT),
-    _counter(AUTHORIZATIONS, "{authorization}", "Answers about a user's key.", sc.OUTCOME),
-    _counter(
+    counter(UNPRICED, "{record}", "Token records for which no price is known.", *_AGENT),
+    counter(INCONSISTENT, "{record}", "Token records whose counts break an invariant.", *_AGENT),
+    counter(AUTHORIZATIONS, "{authorization}", "Answers about a user's key.", sc.OUTCOME),
+    counter(
         "aibridge.mcp.token_requests",
         "{request}",
         "Answers about an MCP access token: token, no_server, no_link, expired, refused, failed, "
@@ -217,9 +139,9 @@ _RECORDS = (
 # Told only where `[metrics] user_label` asks for it, of users who are a label already.
 _BUDGET = (sc.USER_ID, sc.BUDGET_PERIOD)
 _BUDGETS = (
-    _observed(BUDGET_LIMIT, "{USD}", "What a user may spend in the period, in USD.", *_BUDGET),
-    _observed(BUDGET_SPENT, "{USD}", "What a user has spent in the period, in USD.", *_BUDGET),
-    _observed(
+    observed(BUDGET_LIMIT, "{USD}", "What a user may spend in the period, in USD.", *_BUDGET),
+    observed(BUDGET_SPENT, "{USD}", "What a user has spent in the period, in USD.", *_BUDGET),
+    observed(
         BUDGET_UTILIZATION,
         "1",
         "Which part of the budget is spent; it is exceeded from 1 on.",
@@ -229,76 +151,74 @@ _BUDGETS = (
 
 _DELIVERY = (sc.DESTINATION, sc.SIGNAL)
 _BRIDGE = (
-    _counter(CALLS_REFUSED, "{call}", "Calls whose caller may not make them.", sc.REASON),
-    _counter(
+    counter(CALLS_REFUSED, "{call}", "Calls whose caller may not make them.", sc.REASON),
+    counter(
         "otelbridge.records.received",
         "{record}",
         "Well-formed records, repeats included.",
         sc.RECORD_KIND,
         sc.GATEWAY,
     ),
-    _counter(
+    counter(
         "otelbridge.records.duplicate",
         "{record}",
         "Records that had been received before.",
         sc.RECORD_KIND,
     ),
-    _counter(
+    counter(
         RECORDS_ORPHAN, "{record}", "Records of interceptions without a start.", sc.RECORD_KIND
     ),
-    _counter(
+    counter(
         RECORDS_LATE,
         "{record}",
         "Records that came after their interception was told.",
         sc.RECORD_KIND,
     ),
-    _counter(
+    counter(
         "otelbridge.records.rejected",
         "{record}",
         "Records that were refused.",
         sc.RECORD_KIND,
         sc.REASON,
     ),
-    _counter(
+    counter(
         "otelbridge.interceptions.failed",
         "{interception}",
         "Attempts to tell an interception that failed; it is tried again.",
     ),
-    _counter(
-        "otelbridge.records.told", "{record}", "Records of interceptions that were finalised."
-    ),
-    _counter(
+    counter("otelbridge.records.told", "{record}", "Records of interceptions that were finalised."),
+    counter(
         "otelbridge.records.lost",
         "{record}",
         "Acknowledged records that the journal has lost: its file was damaged.",
         sc.REASON,
     ),
-    _observed("otelbridge.journal.records", "{record}", "Records of open interceptions."),
-    _observed(
+    observed("otelbridge.journal.records", "{record}", "Records of open interceptions."),
+    observed(
         "otelbridge.journal.unread",
         "{record}",
         "Records that have not been read since the start; new ones are accepted meanwhile.",
     ),
-    _observed("otelbridge.journal.free", "By", "Free space on the journal's disk."),
-    _observed(
+    observed("otelbridge.journal.free", "By", "Free space on the journal's disk."),
+    observed(
         "otelbridge.journal.disk_full",
         "1",
         "1 if the disk was full and has no space yet: the oldest telemetry is given up.",
     ),
-    _observed("otelbridge.journal.bytes", "By", "Size of the journal."),
-    _observed("otelbridge.journal.oldest_age", "s", "Age of the oldest undelivered telemetry."),
-    _counter("otelbridge.delivery.told", "{item}", "Items that are to be sent to it.", *_DELIVERY),
-    _counter(
+    observed("otelbridge.journal.bytes", "By", "Size of the journal."),
+    observed("otelbridge.journal.oldest_age", "s", "Age of the oldest undelivered telemetry."),
+    counter("otelbridge.delivery.told", "{item}", "Items that are to be sent to it.", *_DELIVERY),
+    counter(
         "otelbridge.delivery.delivered", "{item}", "Items that a destination took.", *_DELIVERY
     ),
-    _observed("otelbridge.delivery.waiting", "By", "Size of what waits for it.", sc.DESTINATION),
-    _counter(
+    observed("otelbridge.delivery.waiting", "By", "Size of what waits for it.", sc.DESTINATION),
+    counter(
         "otelbridge.content.shed",
         "{item}",
         "Items told without content that they could have had, because too much waits.",
         *_DELIVERY,
     ),
-    _counter(
+    counter(
         "otelbridge.delivery.rejected",
         "{item}",
         "Items that a destination will never get, by reason; those that it refused for good are"
@@ -306,40 +226,40 @@ _BRIDGE = (
         *_DELIVERY,
         sc.REASON,
     ),
-    _counter(
+    counter(
         "otelbridge.delivery.dead_lettered",
         "{item}",
         "Rejected items that are kept as dead letters.",
         *_DELIVERY,
         sc.REASON,
     ),
-    _counter(
+    counter(
         "otelbridge.delivery.resent",
         "{item}",
         "Items of dead letters that are told once more.",
         *_DELIVERY,
     ),
-    _counter(
+    counter(
         "otelbridge.delivery.dropped",
         "{item}",
         "Items of dead letters that were dropped, because somebody asked for it or for space.",
         *_DELIVERY,
         sc.REASON,
     ),
-    _observed(
+    observed(
         "otelbridge.delivery.dead_letters",
         "{item}",
         "Items that are kept as dead letters now.",
         *_DELIVERY,
     ),
-    _counter(
+    counter(
         "otelbridge.delivery.retries",
         "{request}",
         "Requests that will be sent again.",
         *_DELIVERY,
         sc.REASON,
     ),
-    _observed(
+    observed(
         GATEWAY_SESSIONS,
         "{session}",
         "Sessions of a gateway; 0 for one that is not connected.",
@@ -347,45 +267,45 @@ _BRIDGE = (
         sc.GATEWAY_API,
         sc.GATEWAY_BUILD,
     ),
-    _counter(
+    counter(
         GATEWAY_ERRORS,
         "{error}",
         "What gateways did against the protocol, or beyond a limit, in their sessions.",
         sc.GATEWAY,
         sc.ERROR_TYPE,
     ),
-    _observed(
+    observed(
         "otelbridge.store.age",
         "s",
         "How long the store file has been wrong, so that its last good state is answered;"
         " 0 while it is right.",
     ),
-    _observed("otelbridge.delivery.lag", "s", "Age of the oldest item not yet taken.", *_DELIVERY),
-    _counter(
+    observed("otelbridge.delivery.lag", "s", "Age of the oldest item not yet taken.", *_DELIVERY),
+    counter(
         CONTENT_REDACTED,
         "{secret}",
         "Secrets that were taken out before anything was told.",
         sc.RULE,
     ),
-    _counter(
+    counter(
         CONTENT_TRUNCATED,
         "{text}",
         "Prompts, arguments and thoughts that were cut to what may be told.",
         sc.RECORD_KIND,
     ),
-    _counter(
+    counter(
         SERIES_OVERFLOW,
         "{value}",
         "Values told under _OTHER because their instrument has too many series.",
         sc.INSTRUMENT,
     ),
-    _counter(
+    counter(
         LABEL_OVERFLOW,
         "{value}",
         "Values told as _OTHER because their label has too many.",
         sc.LABEL,
     ),
-    _histogram(
+    histogram(
         "rpc.server.call.duration",
         "s",
         "How long a call of the bridge took.",

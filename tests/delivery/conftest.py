@@ -11,6 +11,7 @@ import trustme
 from otelbridge.delivery.otlp_grpc import GrpcExporter
 from otelbridge.delivery.otlp_http import HttpExporter
 from tests.collector import Collector, ServerTls
+from tests.delivery.bench import Bench
 from tests.delivery.fakes import FakeTime, MemoryOutbox, destination
 
 if TYPE_CHECKING:
@@ -49,6 +50,14 @@ def outbox() -> MemoryOutbox:
 @pytest.fixture
 def time() -> FakeTime:
     return FakeTime()
+
+
+@pytest.fixture
+async def bench(outbox: MemoryOutbox, time: FakeTime) -> AsyncIterator[Bench]:
+    bench = Bench(outbox, time)
+    yield bench
+    for exporter in bench.exporters:
+        await exporter.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from otelbridge.delivery.series import Observation
 from otelbridge.domain.ledger import Distribution, Exemplar, Series, SeriesKey
-from otelbridge.telemetry.instruments import Instrument, InstrumentKind
+from otelbridge.telemetry.instrument import Instrument, InstrumentKind
 
 CALLS = Instrument(
     name="test.calls",

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from otelbridge.delivery.prometheus_names import family_name, label_name, unit_name
-from otelbridge.telemetry.instruments import INSTRUMENTS, Instrument, InstrumentKind
+from otelbridge.telemetry.instrument import Instrument, InstrumentKind
+from otelbridge.telemetry.instruments import INSTRUMENTS
 
 
 def instrument(name: str, unit: str, kind: InstrumentKind) -> Instrument:

@@ -15,7 +15,7 @@ from otelbridge.delivery.metrics import MetricsEncoder
 from otelbridge.delivery.prometheus import Exposition
 from otelbridge.delivery.prometheus_names import family_name, label_name
 from otelbridge.delivery.series import Reading, SeriesView
-from otelbridge.telemetry.instruments import InstrumentKind
+from otelbridge.telemetry.instrument import InstrumentKind
 from tests.delivery.fakes import ENVELOPE, FakeTime
 from tests.delivery.instruments import BORN_NS, INSTRUMENTS, LEDGER, OBSERVED
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 
 from otelbridge.delivery.prometheus_names import family_name
-from otelbridge.telemetry.instruments import INSTRUMENTS, Instrument, InstrumentKind
+from otelbridge.telemetry.instrument import Instrument, InstrumentKind
+from otelbridge.telemetry.instruments import INSTRUMENTS
 from otelbridge.telemetry.semconv import ATTRIBUTES, LATEST, PROFILES, PROVIDERS, V1_41, Attribute
 from tests.docs.pages import ROOT
 from tests.docs.traces import EXAMPLES, text_of

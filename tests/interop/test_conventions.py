@@ -13,7 +13,8 @@ import pytest
 from opentelemetry.semconv import _incubating, attributes, metrics
 from opentelemetry.semconv.schemas import Schemas
 
-from otelbridge.telemetry.instruments import INSTRUMENTS, InstrumentKind
+from otelbridge.telemetry.instrument import InstrumentKind
+from otelbridge.telemetry.instruments import INSTRUMENTS
 from otelbridge.telemetry.semconv import ATTRIBUTES
 from tests.interop.bridge import Bridge
 from tests.interop.collector import PROTOCOLS, Collector, Received, destinations

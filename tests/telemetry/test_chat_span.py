@@ -9,6 +9,7 @@ from uuid import UUID
 import pytest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
+from tests.faults import fault
 from tests.telemetry.records import (
     ASKED,
     BEGIN_NS,
@@ -106,6 +107,7 @@ def test_an_empty_model_is_left_out() -> None:
     assert "gen_ai.request.model" not in attributes(told_of.chat.attributes)
 
 
+@fault(29)
 def test_a_span_name_is_cut_and_printable_and_the_model_as_sent() -> None:
     model = "evil\n" + "x" * 100
 
@@ -292,6 +294,7 @@ def test_a_time_that_is_a_receipt_is_flagged(records: tuple[Record, ...]) -> Non
     assert "aibridge.timestamp.synthetic" not in told(STARTED, ENDED)
 
 
+@fault(23)
 def test_without_an_end_the_last_record_ends_the_span() -> None:
     told_of = tell([STARTED, ASKED, PROMPTED])
 
@@ -307,6 +310,7 @@ def test_differing_ends_are_flagged_and_the_earliest_counts() -> None:
     assert attributes(told_of.chat.attributes)["aibridge.end.conflict"] is True
 
 
+@fault(23)
 def test_an_orphan_is_a_placeholder_with_what_came() -> None:
     told_of = tell([USED, PROMPTED])
 

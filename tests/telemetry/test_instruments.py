@@ -6,11 +6,11 @@ import pytest
 from opentelemetry.semconv._incubating.metrics import gen_ai_metrics, rpc_metrics
 
 from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry.instrument import InstrumentKind
 from otelbridge.telemetry.instruments import (
     DURATION_BOUNDS,
     INSTRUMENTS,
     TOKEN_BOUNDS,
-    InstrumentKind,
     instruments_of,
 )
 

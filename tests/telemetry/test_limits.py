@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from otelbridge.config.sections import Semconv
 from otelbridge.domain.interception import Thread
 from otelbridge.domain.records import Prints
+from tests.faults import fault
 from tests.telemetry.records import (
     ASKED,
     ENDED,
@@ -99,6 +100,7 @@ def test_no_span_and_no_event_has_more_than_128_attributes(semconv: str) -> None
     assert attributes(told.chat.attributes)["aibridge.metadata.dropped"] == 200 - 32 + 40 - 32
 
 
+@fault(30)
 @settings(max_examples=25)
 @given(
     keys=st.lists(st.text(max_size=200), max_size=60),

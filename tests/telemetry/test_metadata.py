@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.faults import fault
 from tests.telemetry.records import ENDED, STARTED, THOUGHT, USED, USED_MORE, changed
 from tests.telemetry.told import attributes, event_attributes, tell
 
@@ -53,6 +54,7 @@ def test_null_is_absent_and_not_counted() -> None:
     assert told({"key": None}) == {}
 
 
+@fault(30)
 def test_the_first_32_keys_in_byte_order_are_told_and_the_rest_is_counted() -> None:
     keys = ["é", "Z", *(f"k{number:02}" for number in range(40))]
 
@@ -68,6 +70,7 @@ def test_a_long_value_is_cut_at_one_kibibyte_between_characters() -> None:
     assert found == "x" + "ü" * 511
 
 
+@fault(30)
 def test_keys_that_cannot_be_told_are_counted() -> None:
     assert told({"": 1, "k" * 129: 1, "k" * 128: 1}) == {"k" * 128: 1, "dropped": 2}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otelbridge.domain.ledger import Changes, Distribution
-from otelbridge.telemetry import instruments as ins
+from otelbridge.telemetry.instrument import Instrument
 from otelbridge.telemetry.instruments import INSTRUMENTS
 from otelbridge.telemetry.series import DEFAULT_LIMIT, SeriesLimit, overflow_key
 from tests.telemetry.records import ASKED, ENDED, PROMPTED, STARTED, USED, assembled, changed
@@ -68,7 +68,7 @@ def test_each_instrument_has_its_own_room() -> None:
 
 
 @pytest.mark.parametrize("instrument", INSTRUMENTS.values(), ids=lambda each: each.name)
-def test_only_what_a_client_decides_becomes_other(instrument: ins.Instrument) -> None:
+def test_only_what_a_client_decides_becomes_other(instrument: Instrument) -> None:
     keys = instrument.attributes
     decided = {
         "gen_ai.provider.name",
