@@ -1,7 +1,9 @@
-"""``otelbridge usage``: the ledger as a table."""
+"""``otelbridge usage``: the ledger as a table, as CSV or as JSON."""
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -12,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from otelbridge.commands.settings import config_option, read_settings
+from otelbridge.commands.usage_period import Day, Period
 from otelbridge.domain.ledger import UsageTotals
 from otelbridge.errors import JournalError, escaped
 from otelbridge.journal import read_usage
@@ -25,8 +28,13 @@ if TYPE_CHECKING:
     Row: TypeAlias = dict[str, Any]
     Grouped: TypeAlias = dict[tuple[str, ...], UsageTotals]
 
-_KEYS = ("day", "user", "provider", "model", "client")
+_KEYS = ("day", "month", "user", "provider", "model", "client")
 _NANOS = 1_000_000_000
+_MONTH = len("YYYY-MM")
+# What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NOTHING = "nothing was used yet"
+_NONE_THEN = "nothing was used then"
 # Wide enough for any table: what is read by a program is not folded.
 _UNBOUNDED = 500
 
@@ -51,18 +59,38 @@ def _keys(_context: click.Context, _option: click.Parameter, value: str) -> tupl
     show_default=True,
     help=f"What is told apart: {', '.join(_KEYS)}.",
 )
-@click.option("--json", "as_json", is_flag=True, help="A JSON list instead of a table.")
-def usage(config_path: Path, *, by: tuple[str, ...], as_json: bool) -> None:
+@click.option("--since", type=Day(), help="From this day on (UTC).")
+@click.option("--until", type=Day(is_last=True), help="Up to this day and with it.")
+@click.option("--csv", "style", flag_value="csv", help="CSV instead of a table.")
+@click.option("--json", "style", flag_value="json", help="A JSON list instead of a table.")
+def usage(
+    config_path: Path,
+    *,
+    by: tuple[str, ...],
+    since: str | None,
+    until: str | None,
+    style: str | None,
+) -> None:
     """Print what was used: tokens, tools and cost.
 
     The running bridge is asked; where none runs, its journal is read.
+
+    A day is YYYY-MM-DD, YYYY-MM, today, yesterday, or as 7d the first of
+    the last seven days. Usage of more than 400 days ago is known by the
+    month: such a month counts if a day of it was asked for.
     """
+    if since and until and since > until:
+        raise click.BadParameter(f"{since} is after --until {until}", param_hint="'--since'")
     config = read_settings(config_path, os.environ)
-    grouped = group(_rows(config.journal.path), by)
-    if as_json:
+    period = Period(since or "", until or "")
+    rows = [row for row in _rows(config.journal.path) if period.has(row["day"])]
+    grouped = group(rows, by)
+    if style == "json":
         click.echo(json.dumps(as_objects(grouped, by), indent=2))
+    elif style == "csv":
+        click.echo(as_csv(grouped, by), nl=False)
     else:
-        print_table(grouped, by)
+        print_table(grouped, by, nothing=_NOTHING if rows or not any(period) else _NONE_THEN)
 
 
 def _rows(journal: Path) -> list[Row]:
@@ -78,10 +106,14 @@ def group(rows: Iterable[Row], by: Sequence[str]) -> Grouped:
     """Return the sums of rows that agree in these keys, sorted."""
     grouped: Grouped = {}
     for row in rows:
-        key = tuple(str(row[name]) for name in by)
+        key = tuple(_part(row, name) for name in by)
         totals = UsageTotals(*(int(row[name]) for name in UsageTotals._fields))
         grouped[key] = grouped.get(key, UsageTotals()).plus(totals)
     return dict(sorted(grouped.items()))
+
+
+def _part(row: Row, name: str) -> str:
+    return str(row["day"])[:_MONTH] if name == "month" else str(row[name])
 
 
 def as_objects(grouped: Grouped, by: Sequence[str]) -> list[Row]:
@@ -94,13 +126,32 @@ def as_objects(grouped: Grouped, by: Sequence[str]) -> list[Row]:
     return objects
 
 
-def print_table(grouped: Grouped, by: Sequence[str]) -> None:
+def as_csv(grouped: Grouped, by: Sequence[str]) -> str:
+    """Return sums as CSV (RFC 4180) with a head line; the columns are `as_objects`' keys.
+
+    Names are clients' texts: one that a spreadsheet would take for a formula
+    has an apostrophe before it.
+    """
+    out = io.StringIO()
+    columns = [*by, *(name for name in UsageTotals._fields if name != "cost_nanos"), "cost_usd"]
+    writer = csv.DictWriter(out, columns)
+    writer.writeheader()
+    for row in as_objects(grouped, by):
+        writer.writerow({**row, **{name: _as_text(row[name]) for name in by}})
+    return out.getvalue()
+
+
+def _as_text(name: str) -> str:
+    return f"'{name}" if name.startswith(_FORMULA) else name
+
+
+def print_table(grouped: Grouped, by: Sequence[str], *, nothing: str = _NOTHING) -> None:
     """Print sums as a table."""
     console = Console()
     if not console.is_terminal:
         console = Console(width=_UNBOUNDED)
     if not grouped:
-        console.print("nothing was used yet")
+        console.print(nothing)
         return
     table = Table(box=None, pad_edge=False, header_style="bold", show_footer=len(grouped) > 1)
     total = UsageTotals()

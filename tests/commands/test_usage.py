@@ -10,7 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from otelbridge.cli import cli
-from otelbridge.commands.usage import as_objects, group, print_table
+from otelbridge.commands.usage import as_csv, as_objects, group, print_table
+from otelbridge.commands.usage_period import Period
 from otelbridge.domain.ledger import UsageTotals
 from otelbridge.journal import SqliteJournal
 from otelbridge.transports.control import ControlServer, control_path
@@ -76,6 +77,49 @@ def test_json_has_the_keys_the_counts_and_the_cost_in_usd() -> None:
     assert (alice["user"], alice["cost_usd"]) == ("alice", 0.0)
 
 
+def test_a_month_is_the_sum_of_its_days_and_of_what_is_kept_by_the_month() -> None:
+    rows = [*_ROWS, _row("bob", "opus", day="2025-03", interceptions=7)]
+
+    grouped = group(rows, ("month",))
+
+    assert {key: totals.interceptions for key, totals in grouped.items()} == {
+        ("2025-03",): 7,
+        ("2026-11",): 4,
+    }
+
+
+def test_csv_has_the_columns_of_json_and_no_formula() -> None:
+    rows = [_row('=cmd|"x"', "a, b", interceptions=1, cost_nanos=1_500_000)]
+
+    lines = as_csv(group(rows, ("user", "model")), ("user", "model")).split("\r\n")
+
+    assert lines == [
+        (
+            "user,model,interceptions,input_tokens,output_tokens,cache_read,cache_write,"
+            "reasoning,unpriced,prompts,tool_calls,cost_usd"
+        ),
+        '"\'=cmd|""x""","a, b",1,0,0,0,0,0,0,0,0,0.0015',
+        "",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "days"),
+    [
+        ("", "", ["2025-03", "2026-10-31", "2026-11-01", "2026-11-22"]),
+        ("2026-11-01", "", ["2026-11-01", "2026-11-22"]),
+        ("", "2026-10-31", ["2025-03", "2026-10-31"]),
+        ("2026-10-31", "2026-11-01", ["2026-10-31", "2026-11-01"]),
+        ("2025-03-15", "2025-03-20", ["2025-03"]),
+        ("2025-04-01", "2026-10-30", []),
+    ],
+)
+def test_a_period_has_its_first_and_its_last_day(first: str, last: str, days: list[str]) -> None:
+    known = ["2025-03", "2026-10-31", "2026-11-01", "2026-11-22"]
+
+    assert [day for day in known if Period(first, last).has(day)] == days
+
+
 def test_the_table_has_a_total_and_says_what_has_no_price(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -109,8 +153,8 @@ def test_a_name_can_do_nothing_to_a_terminal(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("keys", "problem"),
     [
-        ("user,nope", "'nope' is none of day, user, provider, model, client"),
-        ("", "'' is none of day, user, provider, model, client"),
+        ("user,nope", "'nope' is none of day, month, user, provider, model, client"),
+        ("", "'' is none of day, month, user, provider, model, client"),
         ("user,user", "'user' is given twice"),
     ],
 )
@@ -119,6 +163,29 @@ def test_a_key_that_there_is_not_is_wrong_usage(keys: str, problem: str) -> None
 
     assert done.exit_code == 2
     assert done.stderr.splitlines()[-1] == f"Error: Invalid value for '--by': {problem}"
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (
+            ["--since", "2026-13-01"],
+            (
+                "Invalid value for '--since': '2026-13-01' is no YYYY-MM-DD, YYYY-MM, today,"
+                " yesterday, or number of days as 7d"
+            ),
+        ),
+        (
+            ["--since", "2026-11-02", "--until", "2026-11-01"],
+            "Invalid value for '--since': 2026-11-02 is after --until 2026-11-01",
+        ),
+    ],
+)
+def test_a_period_that_there_is_not_is_wrong_usage(options: list[str], problem: str) -> None:
+    done = CliRunner().invoke(cli, ["usage", *options])
+
+    assert done.exit_code == 2
+    assert done.stderr.splitlines()[-1] == f"Error: {problem}"
 
 
 @asynccontextmanager
@@ -138,6 +205,23 @@ async def test_a_running_bridge_is_asked(tmp_path: Path) -> None:
 
     assert done.code == 0
     assert [row["user"] for row in json.loads(done.out)] == ["alice", "bob"]
+
+
+@pytest.mark.parametrize(
+    ("options", "interceptions"),
+    [
+        (["--since", "2026-11-22"], 3),
+        (["--until", "2026-11-21"], 1),
+        (["--since", "2026-11", "--until", "2026-11"], 4),
+        (["--until", "2026-10"], 0),
+        (["--since", "9999d"], 4),
+    ],
+)
+async def test_a_period_is_counted(options: list[str], interceptions: int, tmp_path: Path) -> None:
+    async with _bridge(tmp_path):
+        done = await run("usage", "--by", "provider", "--json", *options, folder=tmp_path)
+
+    assert sum(row["interceptions"] for row in json.loads(done.out)) == interceptions
 
 
 async def test_a_table_that_is_piped_is_not_folded(tmp_path: Path) -> None:
