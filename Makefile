@@ -6,11 +6,11 @@ BIN := $(VENV)/bin
 # Never another environment than our own, whatever is at .venv/bin/python.
 PIP := PIP_REQUIRE_VIRTUALENV=1 $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check interop bench proto constraints clean
+.PHONY: help demo test soak check interop bench bench-long proto dashboards constraints clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 20
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
@@ -35,7 +35,15 @@ demo: $(VENV)/.run  ## replay a captured agent session through a bridge and prin
 	@$(BIN)/otelbridge demo $(ARGS)
 
 test: $(VENV)/.test  ## all tests that need no outside server
-	$(BIN)/python -m pytest -n 2 -m 'not interop' $(ARGS)
+	@$(BIN)/python -m compileall -q otelbridge  # each bridge starts a process more, whatever is cached
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'not interop' $(ARGS)
+
+MINUTES ?= 10
+# Three long tests for two processes: each takes half the time.
+soak: $(VENV)/.test  ## try to lose something for MINUTES=10: the model, kills at each point, damage
+	SOAK_S=$$(( $(MINUTES) * 30 )) $(BIN)/python -m pytest -n 2 -rP --show-capture=stdout \
+	  -k 'acknowledged_is_told_once or killed_at_each_point or as_long_as_there_is_time or share_a_disk' \
+	  tests/model tests/failpoints tests/journal/test_opening.py $(ARGS)
 
 check: $(VENV)/.check  ## lint, types, layers, dependencies, spelling, generated code
 	$(BIN)/ruff check .
@@ -45,6 +53,7 @@ check: $(VENV)/.check  ## lint, types, layers, dependencies, spelling, generated
 	$(BIN)/deptry .
 	$(BIN)/codespell
 	./proto/generate.sh --check
+	$(BIN)/python -m dashboards --check
 
 interop: $(VENV)/.test  ## prove the bridge against real peers (Collector, Jaeger, Prometheus)
 	./tests/interop/peers/install.sh
@@ -56,8 +65,16 @@ bench: $(VENV)/.test  ## the check of keys, a gateway's calls and the durable pi
 	$(BIN)/python -m benchmarks.telling $(ARGS)
 	$(BIN)/python -m benchmarks.gateway $(ARGS)
 
+bench-long: $(VENV)/.test  ## outages, draining and a start with a large backlog: half an hour
+	$(BIN)/python -m benchmarks.outage --outage 600 $(ARGS)
+	$(BIN)/python -m benchmarks.drain $(ARGS)
+	$(BIN)/python -m benchmarks.backlog $(ARGS)
+
 proto:  ## generate otelbridge/proto from proto/aibridged.proto
 	./proto/generate.sh
+
+dashboards: $(VENV)/.run  ## write the JSON of Grafana's dashboards from dashboards/*.py
+	$(BIN)/python -m dashboards
 
 constraints: $(VENV)/.check  ## write the installed versions to constraints.txt
 	@$(BIN)/python -m pip --disable-pip-version-check freeze --exclude-editable > constraints.txt

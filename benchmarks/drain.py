@@ -125,9 +125,9 @@ def fill(directory: Path, interceptions: int) -> tuple[int, list[bytes]]:
     core, _ = open_core(config, clock_ns=clock)
     try:
         sent = 0
-        submissions = _submissions(clock)
+        source = submissions(clock)
         while sent < interceptions:
-            core.commit([s for _ in range(_AT_ONCE) for s in next(submissions)], Side())
+            core.commit([s for _ in range(_AT_ONCE) for s in next(source)], Side())
             clock.ahead_ns += 60 * 10**9
             core.commit([], Side())
             sent += _AT_ONCE
@@ -136,7 +136,8 @@ def fill(directory: Path, interceptions: int) -> tuple[int, list[bytes]]:
         core.close()
 
 
-def _submissions(clock: _Clock) -> Iterator[list[Submission]]:
+def submissions(clock: SteadyClock) -> Iterator[list[Submission]]:
+    """Yield the records of one interception after the other, for ever."""
     for script in endless_scripts():
         interception, now_ns = str(uuid4()).encode(), clock()
         stamp = encode_stamp(now_ns)

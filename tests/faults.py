@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
+from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -59,6 +60,92 @@ FAULTS: Mapping[int, str] = MappingProxyType(
     }
 )
 
+#: What comes of each, as people are promised it.
+OUTCOMES: Mapping[int, str] = MappingProxyType(
+    {
+        1: "replies are normal; what waited comes, the oldest first, and none is missing",
+        2: (
+            "it is tried for as long as that takes; over a destination's `max_bytes` content "
+            "is given up first, then its oldest items, counted"
+        ),
+        3: (
+            "each try has a time limit; the same is sent again with the same ids; replies do "
+            "not wait"
+        ),
+        4: "one request at a time, nothing twice; the lag is seen to rise and to fall",
+        5: "it is tried again after waits that double up to 30 s and vary by chance",
+        6: "it is left alone for as long as it asks",
+        7: "the request is split; what fits is delivered, what never will is a dead letter",
+        8: "what was not taken is logged and counted with its reason, and not sent again",
+        9: "the item is narrowed down to and becomes a dead letter; the rest is delivered",
+        10: (
+            "everything is kept and tried again; readiness and metrics say so; a changed "
+            "header heals it"
+        ),
+        11: "each as the OTLP specification says; no redirect is followed",
+        12: "the same spans come again with the same ids; no metric doubles",
+        13: "the live one is current; the dead one's backlog has a limit of its own",
+        14: (
+            "nothing acknowledged is missing, nothing is invented, counts are exact; it "
+            "starts again within 5 s"
+        ),
+        15: "it starts; what cannot be read is put aside, and what was lost is said; no loop",
+        16: (
+            "content is given up first, then the oldest items, counted; a call is refused "
+            "only when nothing can be committed; it recovers by itself"
+        ),
+        17: (
+            "nothing of that commit is acknowledged; the process ends with a status other "
+            "than 0, and the next start reads what is there"
+        ),
+        18: (
+            "callers share each sync: 256 of them have 2,000 replies a second at 50 ms a "
+            "sync, 99 of 100 within 400 ms"
+        ),
+        19: (
+            "calls that were received are answered, what can be delivered in time is, the "
+            "rest is kept; exit status 0"
+        ),
+        20: "the second one ends and names the first",
+        21: "one record, counted once, and OK both times",
+        22: "the telemetry is the same, byte for byte",
+        23: "it is told when it is old enough, and says what is missing",
+        26: (
+            "no duration is negative, no timer hangs; the time of receipt stands in, and is flagged"
+        ),
+        27: (
+            "up to 16 MiB it is recorded, cut as the settings say, with its length and hash; "
+            "over that the limit is named; memory stays bounded"
+        ),
+        28: "the call is refused as invalid, and counted",
+        29: (
+            "it is kept as content, and made safe where it becomes a name, a label or a line "
+            "of the log"
+        ),
+        30: "the record is kept; keys that cannot be told are left out and counted",
+        31: "that connection is closed; others do not notice",
+        32: (
+            "they are limited, in all and for each address; sessions that are there go on "
+            "within a second"
+        ),
+        33: (
+            "one answer for all wrong keys of gateways, the contract's texts for users'; no "
+            "difference in time; guesses are limited; no key in the log"
+        ),
+        34: (
+            "the last store that was right stays; its age is seen; a file that others can "
+            "read is refused"
+        ),
+        35: "the old pair is used until the new one is whole",
+        36: (
+            "one refresh; the new token is on disk before anybody has it; a passing failure "
+            "keeps the old; other servers' tokens come"
+        ),
+    }
+)
+#: Those of replicas: there are none yet.
+LATER = frozenset({24, 25})
+
 _TESTS = Path(__file__).parent
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
@@ -71,6 +158,7 @@ def fault(number: int, *more: int) -> pytest.MarkDecorator:
     return pytest.mark.fault(number, *more)
 
 
+@cache
 def proofs() -> Mapping[int, list[str]]:
     """Return the tests of each fault, as ``path::name``, from the tests' own files.
 
@@ -82,7 +170,7 @@ def proofs() -> Mapping[int, list[str]]:
         for test in _tests(path):
             for number in _numbers(test):
                 found[number].append(f"{path.relative_to(_TESTS.parent)}::{test.name}")
-    return found
+    return dict(found)
 
 
 def _tests(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:

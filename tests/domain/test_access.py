@@ -34,6 +34,7 @@ from otelbridge.domain.access import (
 )
 from otelbridge.errors import CallError, PermissionDeniedError, UnauthenticatedError
 from otelbridge.servicers.methods import request_classes
+from tests.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,6 +79,7 @@ def test_a_right_key_tells_its_owner() -> None:
     assert (key.id, key.user.name) == ("K" * 10, "alice")
 
 
+@fault(33)
 @pytest.mark.parametrize(
     "key",
     [
@@ -104,6 +106,7 @@ def test_a_key_with_an_unknown_id_is_unknown() -> None:
         authorise(VALID, UNKNOWN, now_ns=NOW_NS)
 
 
+@fault(33)
 @pytest.mark.parametrize("key", [RIGHT, WRONG])
 def test_a_key_is_expired_from_its_end_on_before_its_secret_is_judged(key: str) -> None:
     with pytest.raises(UnauthenticatedError, match=r"\Aexpired\Z"):
@@ -155,6 +158,7 @@ def test_a_key_named_by_its_id_is_judged_like_any_other(
         authorise_id(given_snapshot, key_id, now_ns=NOW_NS, is_trusted=True)
 
 
+@fault(33)
 @given(key=st.text() | st.from_regex(r"[^-]{10}-[^-]{22}", fullmatch=True))
 def test_any_other_text_is_refused_as_invalid_or_unknown(key: str) -> None:
     with pytest.raises(UnauthenticatedError, match=r"\A(invalid|unknown) key\Z"):
@@ -224,6 +228,7 @@ def hash_and_compare() -> None:
     hmac.compare_digest(hashlib.sha256(SECRET.encode()).digest(), bytes(32))
 
 
+@fault(33)
 @pytest.mark.parametrize(
     ("one", "other"),
     [

@@ -18,6 +18,7 @@ import pytest
 from otelbridge.commands.init import initialise
 from tests.collector import Collector
 from tests.e2e.test_load import records_of
+from tests.faults import fault
 from tests.records import uuid
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ async def hammer(address: str, first: int, acknowledged: set[tuple[int, str]]) -
             number += 1
 
 
+@fault(14)
 @pytest.mark.timeout(120)
 async def test_what_was_acknowledged_survives_sigkill_and_is_told(tmp_path: Path) -> None:
     initialise(tmp_path)

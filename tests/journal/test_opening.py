@@ -3,140 +3,56 @@
 from __future__ import annotations
 
 import logging
-import random
 import shutil
 import sqlite3
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from otelbridge.domain.ledger import Series, UsageKey, UsageTotals
-from otelbridge.domain.ports import OutboxItem, Signal
 from otelbridge.errors import JournalDamagedError, JournalError
 from otelbridge.journal import SqliteJournal
-from otelbridge.journal.entries import Entry
 from otelbridge.journal.opening import mark_damaged
-from otelbridge.journal.transaction import Transaction
 from otelbridge.journal.wal import log_of, read_frames
 from tests.disk import SimulatedDisk
 from tests.faults import fault
-from tests.journal.journals import commit, entry, finalised, kept, pending, rows_in, subscribe
-from tests.records import ALICE, uuid
+from tests.journal.damage import ROWS, Sound, corrupt_files, damaged, found_in, in_order, make
+from tests.journal.journals import commit, entry, rows_in
+from tests.records import uuid
+from tests.soak import turns
 
-ROWS = 60
-PAYLOAD = 3000
-
-
-@dataclass(frozen=True, slots=True)
-class Sound:
-    """A journal before it is damaged.
-
-    Attributes:
-        files: Its files by what their names add to the journal's.
-        entries: All entries.
-        bodies: All bodies in the outbox.
-    """
-
-    files: dict[str, bytes]
-    entries: list[Entry]
-    bodies: list[bytes]
-
-    def write(self, path: Path) -> None:
-        """Put the files somewhere."""
-        for ending, content in self.files.items():
-            path.with_name(path.name + ending).write_bytes(content)
+KINDS = ("closed", "killed", "young")
 
 
-def make(path: Path, *, is_killed: bool, checkpoint_at: int = 0) -> Sound:
-    """Make a journal with something in each table; killed, its newest part is in the log."""
-    journal = SqliteJournal(path)
-    subscribe(journal, "a")
-    entries = [entry(n, random.Random(n).randbytes(PAYLOAD)) for n in range(1, ROWS + 1)]
-    bodies = [random.Random(-n).randbytes(1000) for n in range(1, ROWS + 1)]
-    for number, (each, body) in enumerate(zip(entries, bodies, strict=True), 1):
-        journal.commit(
-            Transaction(
-                entries=[each],
-                finalised=[finalised(1000 + number)],
-                outbox=[OutboxItem(Signal.TRACES, 1, 1, body)],
-                series={("n", (str(number),)): Series(1, number)},
-                usage={UsageKey("2026-01-01", ALICE.bytes, "p", str(number), "c"): UsageTotals(1)},
-            ),
-            now_ns=1,
-        )
-        if number == checkpoint_at:
-            journal.checkpoint()
-    if not is_killed:
-        journal.close()
-    files = {
-        ending: path.with_name(path.name + ending).read_bytes()
-        for ending in ("", "-wal")
-        if path.with_name(path.name + ending).exists()
-    }
-    if is_killed:
-        journal.close()
-    return Sound(files, entries, bodies)
-
-
-@pytest.fixture(scope="module", name="sound", params=["closed", "killed", "young"])
-def _sound(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Sound:
+@pytest.fixture(scope="module", name="sounds")
+def _sounds(tmp_path_factory: pytest.TempPathFactory) -> list[Sound]:
     """Return a journal that was closed, one that was killed, and one that is in its log alone."""
-    path = tmp_path_factory.mktemp("sound") / "journal.db"
-    checkpoint_at = ROWS // 2 if request.param == "killed" else 0
-    return make(path, is_killed=request.param != "closed", checkpoint_at=checkpoint_at)
-
-
-def found_in(path: Path) -> tuple[list[Entry], list[bytes]]:
-    """Open a journal; return its entries, and what waits."""
-    journal = SqliteJournal(path)
-    try:
-        subscribe(journal, "a")
-        return kept(journal), pending(journal, "a", limit=10**6)
-    finally:
-        journal.close()
-
-
-def corrupt_files(path: Path) -> list[str]:
-    return sorted(each.name for each in path.parent.glob("*.corrupt-*"))
-
-
-def in_order(part: list[object], whole: list[object]) -> bool:
-    """Return whether a list is another one with some left out."""
-    rest = iter(whole)
-    return all(any(each == other for other in rest) for each in part)
-
-
-@fault(15)
-@pytest.mark.parametrize("seed", range(40))
-def test_whatever_happens_to_the_files_it_starts_and_invents_nothing(
-    sound: Sound, tmp_path: Path, seed: int
-) -> None:
-    chance = random.Random(seed)
-    path = tmp_path / "journal.db"
-    ending = chance.choice(sorted(sound.files))
-    content = bytearray(sound.files[ending])
-    how = chance.choice(["flip", "cut", "zero", "noise"])
-    place = chance.randrange(len(content))
-    size = chance.randint(1, 9000)
-    bit = chance.randrange(8)
-    if how == "flip":
-        content[place] ^= 1 << bit
-    elif how == "cut":
-        del content[place:]
-    elif how == "zero":
-        content[place : place + size] = bytes(min(size, len(content) - place))
-    else:
-        content[place : place + size] = random.Random(size).randbytes(
-            min(size, len(content) - place)
+    return [
+        make(
+            tmp_path_factory.mktemp("sound") / "journal.db",
+            is_killed=kind != "closed",
+            checkpoint_at=ROWS // 2 if kind == "killed" else 0,
         )
-    Sound({**sound.files, ending: bytes(content)}, sound.entries, sound.bodies).write(path)
+        for kind in KINDS
+    ]
+
+
+@pytest.fixture(name="sound", params=KINDS)
+def _sound(request: pytest.FixtureRequest, sounds: list[Sound]) -> Sound:
+    """Return one of them."""
+    return sounds[KINDS.index(request.param)]
+
+
+def check_damage(sound: Sound, folder: Path, seed: int) -> None:
+    """Damage a journal, and open it twice: what is found is a part of what was there."""
+    path = folder / "journal.db"
+    hurt, has_no_name = damaged(sound, seed)
+    hurt.write(path)
 
     with SimulatedDisk():
-        if ending == "" and how != "flip" and place < 16:
+        if has_no_name:
             # More than its header has gone: nobody may be able to know that it was a journal.
             with suppress(JournalError):
                 found_in(path)
@@ -148,6 +64,27 @@ def test_whatever_happens_to_the_files_it_starts_and_invents_nothing(
     assert in_order(list(bodies), list(sound.bodies))
     assert again == (entries, bodies)
     assert len(corrupt_files(path)) <= 2  # the file and its log: salvaged once
+
+
+@fault(15)
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_happens_to_the_files_it_starts_and_invents_nothing(
+    sound: Sound, tmp_path: Path, seed: int
+) -> None:
+    check_damage(sound, tmp_path, seed)
+
+
+@fault(15)
+@pytest.mark.timeout(0)  # as long as a long run says
+def test_other_damage_is_survived_for_as_long_as_there_is_time(
+    sounds: list[Sound], tmp_path: Path
+) -> None:
+    for turn in turns():
+        for number, sound in enumerate(sounds):
+            folder = tmp_path / f"{turn}-{number}"
+            folder.mkdir()
+            check_damage(sound, folder, 1000 + turn)
+            shutil.rmtree(folder)
 
 
 @fault(15)

@@ -20,6 +20,7 @@ from otelbridge.domain.records import Record
 from tests.faults import fault
 from tests.model.machine import World
 from tests.records import ended, prompt, started, tokens, tool
+from tests.soak import turns
 
 records = st.builds(
     lambda make, number, at_s: make(number, at_s=at_s),
@@ -104,9 +105,9 @@ class JournalMachine(RuleBasedStateMachine):
 
 
 @fault(14, 15, 16, 17, 21, 22, 26)
-@pytest.mark.timeout(0)  # as long as the profile says
+@pytest.mark.timeout(0)  # as long as a long run says
 def test_whatever_happens_what_was_acknowledged_is_told_once_and_counted_once() -> None:
-    # A hundred runs of a hundred steps, or as many runs as the profile says.
-    run_state_machine_as_test(
-        JournalMachine, settings=settings(stateful_step_count=100, deadline=None)
-    )
+    # A hundred runs of a hundred steps a turn, each turn others.
+    each = settings(stateful_step_count=100, deadline=None, print_blob=True)
+    for _ in turns():
+        run_state_machine_as_test(JournalMachine, settings=each)

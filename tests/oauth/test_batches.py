@@ -11,6 +11,7 @@ from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
 from otelbridge.servicers.methods import Call
 from otelbridge.store import load_store
+from tests.faults import fault
 from tests.oauth.authorization_server import Reply
 from tests.oauth.world import ALICE, BOB
 from tests.store.files import PEOPLE, open_store, write_store
@@ -61,6 +62,7 @@ async def ask(
     return await servicer.GetMCPServerAccessTokensBatch(request, CALL)
 
 
+@fault(36)
 async def test_bad_servers_neither_fail_nor_delay_the_others(world: World) -> None:
     store, changes = open_store(world.path.parent, servers(world)), Changes()
     for server_id in ("good", "hanging", "gone"):
@@ -108,6 +110,7 @@ async def test_the_others_of_a_hanging_server_s_user_are_there_before_its_limit(
     slow.cancel()
 
 
+@fault(36)
 async def test_fifty_batches_of_two_users_at_expiry_make_two_refreshes(world: World) -> None:
     store, changes = open_store(world.path.parent, servers(world)), Changes()
     tokens = world.another()

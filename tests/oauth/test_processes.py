@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otelbridge.oauth.answers import NoAccess
+from tests.faults import fault
 from tests.oauth.authorization_server import Reply
 from tests.oauth.world import ALICE
 
@@ -101,6 +102,7 @@ async def came_to(world: World, old: Link) -> str:
     return "lost"
 
 
+@fault(14, 36)
 async def test_a_refresh_that_is_killed_before_any_of_its_steps_loses_only_what_must_be(
     world: World,
 ) -> None:
@@ -117,6 +119,7 @@ async def test_a_refresh_that_is_killed_before_any_of_its_steps_loses_only_what_
     assert set(Counter(cases)) == set(order)
 
 
+@fault(14, 36)
 async def test_a_process_that_is_killed_while_the_server_has_not_taken_the_request_loses_nothing(
     world: World,
 ) -> None:
@@ -132,6 +135,7 @@ async def test_a_process_that_is_killed_while_the_server_has_not_taken_the_reque
     assert await came_to(world, old) == "begun"
 
 
+@fault(14, 36)
 async def test_a_process_that_is_killed_after_the_server_took_the_request_has_lost_the_login(
     world: World,
 ) -> None:
@@ -147,6 +151,7 @@ async def test_a_process_that_is_killed_after_the_server_took_the_request_has_lo
     assert await came_to(world, old) == "lost"
 
 
+@fault(36)
 async def test_the_lock_of_a_killed_process_holds_nobody_up(world: World) -> None:
     old = world.log_in()
     world.authorization.script("/token", Reply(never=True))
@@ -162,6 +167,7 @@ async def test_the_lock_of_a_killed_process_holds_nobody_up(world: World) -> Non
     assert not world.link().is_same_login(old)
 
 
+@fault(36)
 async def test_processes_that_share_a_file_refresh_once(world: World) -> None:
     held = asyncio.Event()
     world.log_in()

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from otelbridge.domain.access import McpServer, Secret, StaticAuth
 from otelbridge.oauth.answers import NoAccess
+from tests.faults import fault
 from tests.oauth.authorization_server import Reply
 from tests.oauth.world import ALICE, BOB, Said, with_auth
 
@@ -59,6 +60,7 @@ async def test_a_token_that_ends_within_thirty_seconds_is_refreshed_and_the_pair
     assert stored.scopes == ("repo",)
 
 
+@fault(36)
 async def test_fifty_batches_at_expiry_make_one_refresh(world: World) -> None:
     world.log_in()
 
@@ -78,6 +80,7 @@ async def test_every_user_has_a_refresh_of_their_own(world: World) -> None:
     assert world.authorization.count() == 2
 
 
+@fault(36)
 async def test_the_new_pair_is_on_disk_before_anybody_is_told(world: World) -> None:
     world.log_in()
 
@@ -116,6 +119,7 @@ async def test_who_asks_again_meanwhile_waits_for_the_same_refresh(world: World)
     assert world.authorization.count() == 1
 
 
+@fault(36)
 async def test_a_server_that_hangs_delays_no_other(world: World) -> None:
     world.log_in()
     world.log_in(server_id="gitlab")
@@ -132,6 +136,7 @@ async def test_a_server_that_hangs_delays_no_other(world: World) -> None:
     await hurried.close(0)
 
 
+@fault(36)
 async def test_an_answer_without_a_refresh_token_keeps_the_old_one(world: World) -> None:
     old = world.log_in()
     body = b'{"access_token": "new", "token_type": "bearer", "scope": "a b"}'

@@ -19,6 +19,7 @@ from otelbridge.errors import (
 from otelbridge.proto import aibridged_pb2 as pb
 from otelbridge.servicers.authorizer import AuthorizerServicer
 from otelbridge.servicers.methods import Call
+from tests.faults import fault
 from tests.store.files import ALICE, ALICE_KEY, BOB, KEYS, PEOPLE, open_store, sha256
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ async def test_a_source_is_told_of_a_hundred_wrong_keys_a_second_and_right_ones_
     assert told == [f"UnauthenticatedError: {text}"] * 50 + [LIMITED] * 10
 
 
+@fault(33)
 async def test_expired_keys_are_guesses_and_users_who_may_not_call_are_none(
     tmp_path: Path,
 ) -> None:
@@ -296,6 +298,7 @@ async def test_who_may_not_name_keys_by_id_is_refused_and_limited_elsewhere(
     assert (await answer(servicer, LOCAL, key=WRONG_KEY)).endswith("invalid key")
 
 
+@fault(33)
 async def test_the_log_names_a_guesser_once_a_minute_and_nothing_of_its_keys(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -27,6 +27,7 @@ from otelbridge.servicers.messages import (
     record_of,
 )
 from otelbridge.servicers.methods import request_classes
+from tests.faults import fault
 from tests.records import ALICE, T0, S, uuid
 
 CAPTURES = sorted((Path(__file__).parents[1] / "captures").glob("*.jsonl"))
@@ -88,6 +89,7 @@ def test_what_only_resembles_a_uuid_is_refused(text: str) -> None:
         parse_uuid(text)
 
 
+@fault(26)
 @pytest.mark.parametrize(
     ("seconds", "nanos", "kept"),
     [
@@ -120,6 +122,7 @@ def test_a_missing_time_is_the_receipts() -> None:
     assert (record.at_ns, record.synthetic_time) == (T0, True)
 
 
+@fault(30)
 def test_metadata_keeps_what_json_can_hold_and_the_bytes_of_everything_else() -> None:
     nested = {"a": [1, True, None, "x"], "b": {"c": 1.5}}
     other = AnyMessage(type_url="example.com/Unknown", value=b"\x00\xff")

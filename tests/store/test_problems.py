@@ -9,6 +9,7 @@ import pytest
 
 from otelbridge.errors import StoreError
 from otelbridge.store import load_store
+from tests.faults import fault
 from tests.store.files import (
     ALICE,
     GATEWAY,
@@ -202,6 +203,7 @@ def test_a_user_who_is_wrong_elsewhere_is_no_dangling_name(tmp_path: Path) -> No
     assert caught.value.problems == ['store.toml: user[0].id: "x" is not a UUID']
 
 
+@fault(34)
 @pytest.mark.parametrize("mode", [0o604, 0o640, 0o620, 0o602, 0o777])
 def test_a_file_that_others_may_open_is_refused(tmp_path: Path, mode: int) -> None:
     with pytest.raises(StoreError, match=f"mode {mode:04o} is open to others"):

@@ -12,6 +12,7 @@ import pytest
 from otelbridge.domain.access import Snapshot
 from otelbridge.errors import StoreError
 from otelbridge.store.reloading import StoreFile
+from tests.faults import fault
 from tests.store.files import ALICE, GATEWAY, PEOPLE, PROVIDER, write_store
 
 KEYED = PROVIDER + 'keys = [{ file = "key" }]\n'
@@ -65,6 +66,7 @@ def test_an_edit_is_taken_at_the_second_look_that_finds_it_the_same(
     assert looks(file) == 0
 
 
+@fault(34)
 def test_a_file_that_is_being_written_is_waited_for(tmp_path: Path) -> None:
     file = opened(tmp_path)
 
@@ -140,6 +142,7 @@ def test_a_touch_is_read_and_says_the_same(tmp_path: Path) -> None:
     assert file.load() == before
 
 
+@fault(34)
 def test_a_file_that_goes_and_comes_again_is_read_twice(tmp_path: Path) -> None:
     file = opened(tmp_path)
 
@@ -154,6 +157,7 @@ def test_a_file_that_goes_and_comes_again_is_read_twice(tmp_path: Path) -> None:
     assert len(file.load().users) == 2
 
 
+@fault(34)
 def test_a_file_that_becomes_readable_by_others_is_refused_until_it_is_not(tmp_path: Path) -> None:
     file = opened(tmp_path)
 
@@ -167,6 +171,7 @@ def test_a_file_that_becomes_readable_by_others_is_refused_until_it_is_not(tmp_p
     assert file.load().gateways
 
 
+@fault(34)
 def test_a_mount_that_swaps_its_link_to_a_directory_is_a_change(tmp_path: Path) -> None:
     """As Kubernetes updates a volume: file → ..data/file, ..data → ..1, then ..2."""
     for version, key in (("..1", "first"), ("..2", "second")):

@@ -9,6 +9,7 @@ import pytest
 from otelbridge.domain.ledger import Changes
 from otelbridge.errors import LimitExceededError
 from otelbridge.transports.access import GATEWAY_KEY, Caller, Door
+from tests.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,6 +111,7 @@ _GENERIC = "a valid gateway key is required"
 _LIMITED = f"too many refused calls, at most 100 a second are answered: {_GENERIC}"
 
 
+@fault(33)
 def test_every_refusal_reads_the_same_and_is_counted_with_its_reason() -> None:
     changes = Changes()
     door = _door(_KEYS, changes=changes)
@@ -139,6 +141,7 @@ def test_an_address_is_told_the_limit_beside_the_reason_until_it_has_waited() ->
     assert door.turn_away(wrong, "ipv4:10.0.0.1:1") is wrong
 
 
+@fault(33)
 def test_a_right_key_is_admitted_from_an_address_that_is_limited() -> None:
     door = _door(_KEYS)
     for _ in range(300):
