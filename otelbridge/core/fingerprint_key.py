@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from otelbridge.config.content import check_key
 from otelbridge.errors import ConfigError
-from otelbridge.store.files import read_regular
 from otelbridge.telemetry.fingerprint import Fingerprinter
 
 if TYPE_CHECKING:
@@ -31,6 +30,9 @@ def load_fingerprinter(config: ContentConfig) -> Fingerprinter | None:
 
 
 def _of_file(path: Path) -> str:
+    # The store takes a sixth of the process's start, and few have such a file.
+    from otelbridge.store.files import read_regular  # noqa: PLC0415
+
     try:
         return check_key(read_regular(path, max_bytes=_MAX_BYTES).data.decode().strip())
     except UnicodeDecodeError:

@@ -30,6 +30,7 @@ _SCHEMES = {
     (True, False): "ws",
     (True, True): "wss",
 }
+_TRIED = (grpc.ChannelConnectivity.READY, grpc.ChannelConnectivity.TRANSIENT_FAILURE)
 _OPTIONS = (
     # A bridge is a neighbour; a proxy from the environment is for the world outside.
     ("grpc.enable_http_proxy", 0),
@@ -93,8 +94,8 @@ async def connected(target: Target, *, key: str | None = None) -> AsyncIterator[
         key: A gateway key; None for none.
 
     Raises:
-        ConfigError: If no bridge answers there within 5 s, or it does not take
-            the key.
+        ConfigError: If no bridge answers there within 5 s (at once where the
+            connection is refused), or it does not take the key.
     """
     if target.is_gateway:
         context = _ssl_context(target.ca) if target.secure else None
@@ -114,12 +115,23 @@ async def _grpc_channel(target: Target) -> AsyncIterator[grpc.aio.Channel]:
     async with channel:
         try:
             async with asyncio.timeout(_CONNECT_LIMIT_S):
-                await channel.channel_ready()
+                answers = await _answers(channel)
         except TimeoutError:
             raise ConfigError(
                 "", f"no bridge answers at {target.url} within {_CONNECT_LIMIT_S:g} s"
             ) from None
+        if not answers:
+            raise ConfigError("", f"no bridge answers at {target.url}")
         yield channel
+
+
+async def _answers(channel: grpc.aio.Channel) -> bool:
+    """Connect; return False as soon as every address has failed once."""
+    state = channel.get_state(try_to_connect=True)
+    while state not in _TRIED:
+        await channel.wait_for_state_change(state)
+        state = channel.get_state(try_to_connect=True)
+    return state is grpc.ChannelConnectivity.READY
 
 
 def _ssl_context(ca: Path | None) -> ssl.SSLContext:

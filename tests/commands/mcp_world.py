@@ -21,8 +21,41 @@ if TYPE_CHECKING:
     from tests.oauth.authorization_server import Authority
     from tests.oauth.login_server import LoginServer
 
-__all__ = ["ALICE", "BOB", "Installation", "oauth2"]
+__all__ = ["ALICE", "BOB", "OTHER_SERVERS", "SECRET", "Installation", "oauth2", "secrets_of"]
 
+OTHER_SERVERS = """
+[[mcp_server]]
+id = "docs"
+url = "https://docs.example.com"
+[mcp_server.auth]
+kind = "static"
+token = { env = "NOT_SET_HERE" }
+
+[[mcp_server]]
+id = "open"
+url = "https://open.example.com"
+
+[[mcp_server]]
+id = "robots"
+url = "https://robots.example.com"
+[mcp_server.auth]
+kind = "oauth2"
+grant = "client_credentials"
+client_id = "c"
+client_secret = { env = "NOT_SET_HERE" }
+token_url = "https://login.example.com/token"
+
+[[mcp_server]]
+id = "secretive"
+url = "https://s.example.com"
+[mcp_server.auth]
+kind = "oauth2"
+client_id = "c"
+client_secret = { env = "NOT_SET_HERE" }
+token_url = "https://login.example.com/token"
+authorization_url = "https://login.example.com/authorize"
+"""
+SECRET = "s3cret-of-the-client"
 # Keeps its arguments, then opens the page and whatever that sends it to.
 _BROWSER = """\
 #!{python}
@@ -154,3 +187,22 @@ class Login:
         """Wait until it ends; its standard error is told in whole."""
         done = await ended(self.process)
         return type(done)(done.code, done.out, self.told + done.err)
+
+
+def secrets_of(server: LoginServer) -> set[str]:
+    """Return all that must be shown nowhere."""
+    known = server.validator
+    sent = {
+        request.form[name]
+        for request in server.requests
+        for name in ("code", "code_verifier", "device_code", "client_secret")
+        if name in request.form
+    }
+    return {
+        SECRET,
+        *known.access_tokens,
+        *known.refresh_tokens,
+        *known.codes,
+        *known.devices,
+        *sent,
+    }

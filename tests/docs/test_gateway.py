@@ -16,6 +16,9 @@ from otelbridge.telemetry.instruments import INSTRUMENTS
 from otelbridge.transports import http_app, http_server, listener
 from otelbridge.transports.gateway import calls, connection, endpoint, session, sessions
 from tests.docs.pages import ROOT, examples
+from tests.transports.fakes import RIGHT_KEY
+from tests.transports.gateway.peers import peer
+from tests.transports.gateway.worlds import Response, eventually, running
 
 _TEXT = (ROOT / "docs/gateway.md").read_text()
 _COMMANDS = [
@@ -92,6 +95,48 @@ def test_the_answers_are_those_of_the_endpoint() -> None:
     code = (ROOT / "otelbridge/transports/gateway/endpoint.py").read_text()
     for text in re.findall(r"`40[01] (.+?)`", _TEXT):
         assert f'"{text}"' in code
+
+
+def _answers() -> set[tuple[int, str]]:
+    """Return the table of answers: status and message, as far as the page tells it."""
+    rows = re.findall(r"^\| (\d{3}) \| `?(.+?)`? \| .+ \|$", _TEXT, re.MULTILINE)
+    return {(int(status), text.removesuffix(" …")) for status, text in rows}
+
+
+async def test_the_table_of_answers_is_what_the_endpoint_answers() -> None:
+    async with running(max_sessions=1) as world:
+        trial = {"Host": "localhost", "X-Coder-AI-Governance-Gateway-Key": RIGHT_KEY}
+        answers = [
+            await world.handshake(version="version=2.0"),
+            await world.handshake(Sec_WebSocket_Key="short"),
+            await world.handshake(None),
+            await world.handshake("x" * 43),
+            await world.handshake(path="/elsewhere"),
+            await world.ask(f"GET {endpoint.PATH}?version=1.0", trial),
+            await world.handshake(X="y" * 17_000),
+        ]
+        async with peer(world):  # as many as are allowed
+            answers.append(await world.handshake())
+        guesses = [await world.handshake("x" * 43) for _ in range(110)]
+        await eventually(lambda: not world.gateways.connected())
+        begun = await world.handshake()
+
+    found = [_row(answer) for answer in (*answers, guesses[-1])]
+    assert begun.status == 101
+    assert sorted(found) == sorted(_answers() - {(101, "none: the session begins")})
+
+
+def _row(answer: Response) -> tuple[int, str]:
+    """Return the row that tells of an answer."""
+    message = answer.json["message"]
+    (row,) = (row for row in _answers() if row[0] == answer.status and message.startswith(row[1]))
+    return row
+
+
+def test_a_final_answer_is_given_for_no_state_that_passes() -> None:
+    final, passing = {400, 401, 403, 404}, {429, 503}
+    assert "A gateway takes 400, 401, 403 and 404 for final" in _TEXT
+    assert {status for status, _ in _answers()} == final - {403} | passing | {101, 426, 431}
 
 
 def test_the_metrics_exist() -> None:

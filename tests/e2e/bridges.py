@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 from collections import Counter
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,10 @@ import httpx2
 from otelbridge.commands.init import initialise
 from otelbridge.config import build_config
 from otelbridge.server import Server
+from otelbridge.transports.gateway.client import GatewayClient, dialled
 from otelbridge.transports.target import Target
 from tests.collector import Collector
+from tests.store.files import GATEWAY_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
 
 _SAMPLE = re.compile(r"^(\w+?)(?:\{(.*)\})? ([^ ]+)$")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+# Loading the system's authorities takes longer than a scrape.
+_NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 class Bridge:
@@ -46,19 +51,32 @@ class Bridge:
 
     async def metrics(self) -> Counter[tuple[str, frozenset[tuple[str, str]]]]:
         """Return every sample of /metrics as a person's curl sees it."""
-        async with httpx2.AsyncClient(trust_env=False) as client:
+        async with httpx2.AsyncClient(trust_env=False, verify=_NO_AUTHORITIES) as client:
             return samples_of((await client.get(self.server.addresses["metrics"])).text)
 
     async def total(self, name: str, **labels: str) -> float:
         """Return the sum of all samples of this name that have these labels."""
-        samples = await self.metrics()
-        wanted = set(labels.items())
-        return sum(value for (n, found), value in samples.items() if n == name and wanted <= found)
+        return total_of(await self.metrics(), name, **labels)
+
+
+def total_of(
+    samples: Counter[tuple[str, frozenset[tuple[str, str]]]], name: str, **labels: str
+) -> float:
+    """Return the sum of all samples of this name that have these labels."""
+    wanted = set(labels.items())
+    return sum(value for (n, found), value in samples.items() if n == name and wanted <= found)
 
 
 def gateway_target(bridge: Bridge) -> Target:
     """Return where a bridge is for a stock gateway."""
     return Target.parse(bridge.server.addresses["gateway"].replace("http", "ws", 1))
+
+
+@asynccontextmanager
+async def connected(bridge: Bridge, key: str = GATEWAY_KEY) -> AsyncIterator[GatewayClient]:
+    """Connect to a bridge as a stock gateway."""
+    async with dialled(gateway_target(bridge).url, key=key) as client:
+        yield client
 
 
 def samples_of(page: str) -> Counter[tuple[str, frozenset[tuple[str, str]]]]:
@@ -81,6 +99,7 @@ async def running(
     data: dict[str, Any] = {
         "listen": {"grpc": "127.0.0.1:0", "http": "127.0.0.1:0"},
         "assembly": {"grace_s": 0.2},
+        "journal": {"reserve_bytes": "1MiB"},  # whatever is kept of a test's directory is small
         "metrics": {"interval_s": 0.2},
         "destination": [{"name": "sink", "endpoint": collector.grpc_endpoint}],
         **(settings or {}),

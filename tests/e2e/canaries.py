@@ -125,7 +125,8 @@ access_key_secret = "{SECRETS["bedrock secret"]}"
 """
 
 
-@dataclass(frozen=True, slots=True)
+# Without a repr: asyncio makes one of what its task returned, and these are megabytes.
+@dataclass(frozen=True, slots=True, repr=False)
 class Traces:
     """What a session left behind, in bytes.
 

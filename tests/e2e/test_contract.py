@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct, Value
 from tests.collector import Collector
 from tests.e2e import gateways as gw
 from tests.e2e.bridges import running
+from tests.faults import fault
 from tests.interop.otlp import attributes
 from tests.records import ALICE
 
@@ -75,6 +76,7 @@ async def test_a_start_that_breaks_the_contract_is_refused_with_the_field_and_it
     assert (details == text) == text.startswith("empty")
 
 
+@fault(29)
 async def test_a_value_is_echoed_escaped_and_cut_to_64_characters(bridge: Bridge) -> None:
     _, details = await gw.refusal(bridge, gw.start("\x1b[31m\n" + "x" * 100))
 
@@ -93,6 +95,7 @@ async def test_a_refused_start_is_counted_as_rejected_and_not_as_received(bridge
     assert await counted(bridge, "start") == received
 
 
+@fault(26)
 async def test_a_start_without_a_time_gets_that_of_its_receipt_and_is_flagged(
     bridge: Bridge,
 ) -> None:
@@ -105,6 +108,7 @@ async def test_a_start_without_a_time_gets_that_of_its_receipt_and_is_flagged(
     assert attributes(span.attributes)["aibridge.timestamp.synthetic"] is True
 
 
+@fault(21)
 @pytest.mark.parametrize("started_at", [gw.now(), None], ids=["a time", "no time"])
 async def test_the_same_start_again_is_accepted_and_counted_once(
     bridge: Bridge, started_at: object
@@ -230,6 +234,7 @@ async def impatient(
         yield started
 
 
+@fault(23)
 async def test_records_whose_start_never_comes_are_told_as_an_orphan(impatient: Bridge) -> None:
     interception = gw.fresh_id()
     records = [record(interception) for record in (*SUB_RECORDS, gw.end)]
@@ -244,6 +249,7 @@ async def test_records_whose_start_never_comes_are_told_as_an_orphan(impatient: 
     assert "gen_ai.usage.input_tokens" in told
 
 
+@fault(23)
 @pytest.mark.parametrize("record", [*SUB_RECORDS, gw.end])
 async def test_an_orphan_is_counted_by_its_kind(
     impatient: Bridge, record: Callable[[str], Message]

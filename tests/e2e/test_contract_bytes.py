@@ -12,6 +12,7 @@ from otelbridge.servicers.methods import request_classes
 from tests.collector import Collector
 from tests.e2e import gateways as gw
 from tests.e2e.bridges import running
+from tests.faults import fault
 from tests.interop.otlp import attributes
 from tests.store.files import GATEWAY, GATEWAY_KEY, write_store
 
@@ -48,6 +49,7 @@ async def test_bytes_that_are_no_request_are_refused_by_every_method(
     assert (code, text) == ("INVALID_ARGUMENT", f"{method}: 3 bytes are not a {REQUESTS[method]}")
 
 
+@fault(28)
 @pytest.mark.parametrize("method", RECORDS)
 async def test_text_that_is_not_utf_8_is_refused(bridge: Bridge, method: str) -> None:
     code, text = await gw.refusal_of_bytes(bridge, method, NO_TEXT)
@@ -55,6 +57,7 @@ async def test_text_that_is_not_utf_8_is_refused(bridge: Bridge, method: str) ->
     assert (code, text) == ("INVALID_ARGUMENT", f"{method}: 6 bytes are not a {REQUESTS[method]}")
 
 
+@fault(28)
 async def test_a_refused_call_is_counted_by_its_status(bridge: Bridge) -> None:
     await gw.refusal_of_bytes(bridge, "Recorder/RecordModelThought", NO_TEXT)
 
@@ -75,6 +78,7 @@ def calls(collector: Collector) -> set[tuple[object, object]]:
     return {(each["rpc.method"], each["rpc.response.status_code"]) for each in points}
 
 
+@fault(28)
 async def test_a_metadata_key_that_is_not_utf_8_is_refused(bridge: Bridge) -> None:
     raw = gw.prompt(gw.fresh_id()).SerializeToString() + b'"\x04\n\x02\xff\xfe'  # metadata = 4
 
@@ -83,6 +87,7 @@ async def test_a_metadata_key_that_is_not_utf_8_is_refused(bridge: Bridge) -> No
     assert code == "INVALID_ARGUMENT"
 
 
+@fault(31)
 @pytest.mark.parametrize(
     "method", ["Recorder/RecordEverything", "Recorder/recordInterception", "Prophet/Foresee"]
 )
@@ -102,6 +107,7 @@ def prompt_of(size: int, interception: str) -> pb.RecordPromptUsageRequest:
     return request
 
 
+@fault(27)
 async def test_a_message_of_exactly_the_limit_is_recorded(bridge: Bridge) -> None:
     interception = gw.fresh_id()
     request = prompt_of(LIMIT, interception)
@@ -112,6 +118,7 @@ async def test_a_message_of_exactly_the_limit_is_recorded(bridge: Bridge) -> Non
     assert attributes(event.attributes)["aibridge.prompt.length"] == len(request.prompt)
 
 
+@fault(27)
 async def test_a_message_of_a_byte_more_is_refused_with_the_limit(bridge: Bridge) -> None:
     code, text = await gw.refusal(bridge, prompt_of(LIMIT + 1, gw.fresh_id()))
 
@@ -119,6 +126,7 @@ async def test_a_message_of_a_byte_more_is_refused_with_the_limit(bridge: Bridge
     assert str(LIMIT) in text
 
 
+@fault(27, 28)
 async def test_what_was_refused_leaves_the_connection_usable(bridge: Bridge) -> None:
     interception = gw.fresh_id()
     await gw.refusal(bridge, prompt_of(LIMIT + 1, interception))

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import signal
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import trustme
 
 from otelbridge.errors import ConfigError
 from otelbridge.proto import aibridged_pb2 as pb
-from otelbridge.transports.gateway.client import GatewayClient, dialled
+from otelbridge.transports.gateway.client import GatewayClient
 from tests.collector import Collector
-from tests.commands.programs import ended, run, start
+from tests.commands.programs import Done, run
 from tests.e2e import gateways as gw
-from tests.e2e.bridges import Bridge, gateway_target, running
+from tests.e2e.bridges import Bridge, connected, gateway_target, running
 from tests.faults import fault
-from tests.interop.programs import free_ports
 from tests.protocols.drpc.frames import call
-from tests.protocols.yamux.wire import FIN, SYN, data, update
+from tests.protocols.yamux.wire import FIN, GO_AWAY, SYN, Frame, data, update
 from tests.store.files import (
     ALICE,
     ALICE_KEY,
@@ -37,26 +35,16 @@ from tests.transports.gateway.peers import peer
 from tests.transports.gateway.worlds import eventually
 
 if TYPE_CHECKING:
-    from asyncio.subprocess import Process
     from collections.abc import AsyncIterator
 
     from google.protobuf.message import Message
-
-CAPTURE = Path(__file__).parents[1] / "captures" / "errors.jsonl"
 STORE = GATEWAY + PEOPLE + KEYS + PROVIDER + 'keys = ["secret"]\n'
+CAPTURE = Path(__file__).parents[1] / "captures" / "errors.jsonl"
 OTHER_KEY = "o" * 43
 OTHER = f'\n[[gateway]]\nname = "eu-2"\nkey_sha256 = "{sha256(OTHER_KEY)}"\n'
 WATCH = "ProviderConfigurator/WatchAIProviders"
-BUDGET = "Authorizer/IsBudgetExceeded"
 CALLS = "rpc_server_call_duration_seconds_count"
 IS_ALICE = pb.IsAuthorizedResponse(owner_id=ALICE, api_key_id="aliceKey01", username="alice")
-
-
-@asynccontextmanager
-async def connected(bridge: Bridge, key: str = GATEWAY_KEY) -> AsyncIterator[GatewayClient]:
-    """Connect to a bridge as a gateway."""
-    async with dialled(gateway_target(bridge).url, key=key) as client:
-        yield client
 
 
 @asynccontextmanager
@@ -228,176 +216,48 @@ async def test_a_gateway_that_is_revoked_in_the_store_loses_its_session_alone(
     async with AsyncExitStack() as stack:
         collector = await stack.enter_async_context(Collector())
         bridge = await stack.enter_async_context(running(tmp_path, collector))
-        revoked = await stack.enter_async_context(connected(bridge, OTHER_KEY))
+        revoked = await stack.enter_async_context(peer(gateway_target(bridge), OTHER_KEY))
         client = await stack.enter_async_context(connected(bridge))
 
         write_store(tmp_path, STORE)
-        async with asyncio.timeout(10):
-            await revoked.wait_closed()
+        assert await revoked.until_closed() == (1001, "")
+        assert revoked.frames[-1] == Frame(GO_AWAY, 0, 0, 0)
         with pytest.raises(ConfigError, match=r"401 AI Gateway key invalid\.$"):
             await stack.enter_async_context(connected(bridge, OTHER_KEY))
         assert (await ask(client, pb.IsBudgetExceededRequest(user_id=ALICE)))[0] == "OK"
 
 
-class Serving:
-    """`otelbridge serve` on ports that it keeps, with a store.
+@fault(35)
+async def test_a_gateway_is_served_over_tls_by_the_newest_certificate(tmp_path: Path) -> None:
+    write_store(tmp_path, STORE)
+    settings = {"tls": {"cert": "server.crt", "key": "server.key", "http": True}}
+    old = certify(tmp_path, "old.pem")
+    async with Collector() as collector, running(tmp_path, collector, settings) as bridge:
+        assert gateway_target(bridge).url.startswith("wss://127.0.0.1:")
+        first = await replay(bridge, old)
+        new = certify(tmp_path, "new.pem")
+        second = await replay(bridge, new)
+        stale = await replay(bridge, old)
+        await collector.wait_for(lambda c: len(c.spans) >= 43)
 
-    Attributes:
-        url: Where a gateway connects to.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        grpc, http = free_ports(2)
-        self.url = f"ws://127.0.0.1:{http}"
-        self.process: Process
-        write_store(folder, STORE)
-        (folder / "otelbridge.toml").write_text(
-            f'[listen]\ngrpc = "127.0.0.1:{grpc}"\nhttp = "127.0.0.1:{http}"\n'
-        )
-
-    async def start(self) -> None:
-        """Start it, and return when it is ready."""
-        self.process = await start("serve", folder=self._folder)
-        assert self.process.stdout
-        async with asyncio.timeout(20):
-            while line := await self.process.stdout.readline():
-                if b"no destination" in line:
-                    return
-        raise AssertionError((await ended(self.process)).err)
-
-    def terminate(self) -> None:
-        """Tell it to stop."""
-        self.process.send_signal(signal.SIGTERM)
+    assert first.out.splitlines()[-1] == second.out.splitlines()[-1]
+    assert (first.code, second.code, stale.code) == (0, 0, 1)
+    assert stale.err.count("\n") == 1
+    assert "certificate verify failed" in stale.err
 
 
-@asynccontextmanager
-async def serving(folder: Path) -> AsyncIterator[Serving]:
-    """Run `otelbridge serve`."""
-    served = Serving(folder)
-    await served.start()
-    try:
-        yield served
-    finally:
-        if served.process.returncode is None:
-            served.process.kill()
-            await served.process.wait()
+def certify(folder: Path, name: str) -> Path:
+    """Give a bridge a new certificate for 127.0.0.1; return the file of its authority."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1")
+    leaf.cert_chain_pems[0].write_to_path(folder / "server.crt")
+    leaf.private_key_pem.write_to_path(folder / "server.key")
+    authority.cert_pem.write_to_path(folder / name)
+    return folder / name
 
 
-class Stock:
-    """A gateway that keeps a session, and makes calls that wait for one.
-
-    Attributes:
-        answered: Calls that were answered.
-        failed: What became of the others.
-        sessions: Sessions so far.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        self._client: GatewayClient | None = None
-        self._connected = asyncio.Event()
-        self.answered = 0
-        self.failed: list[tuple[str, str]] = []
-        self.sessions = 0
-
-    async def keep(self) -> None:
-        """Dial again as soon as a session has ended, and back off when refused."""
-        while True:
-            try:
-                async with dialled(self._url, key=GATEWAY_KEY) as self._client:
-                    self.sessions += 1
-                    self._connected.set()
-                    await self._client.wait_closed()
-                    self._connected.clear()
-            except ConfigError:
-                await asyncio.sleep(0.1)
-
-    async def call(self) -> None:
-        """Ask whether a budget is spent."""
-        while True:
-            await self._connected.wait()
-            assert self._client
-            request = pb.IsBudgetExceededRequest(user_id=ALICE).SerializeToString()
-            code, text = await self._client.call(BUDGET, request)
-            if text != "the session takes no new streams":  # else it was not sent
-                break
-            await asyncio.sleep(0)
-        if code == "OK":
-            self.answered += 1
-        else:
-            self.failed.append((code, text))
-
-    async def burst(self) -> None:
-        """Begin a user's request again and again: three calls, one after the other."""
-        while True:
-            for _ in range(3):
-                await self.call()
-            await asyncio.sleep(0.05)
-
-
-@fault(19)
-async def test_under_load_sigterm_leaves_no_call_unanswered_and_the_gateway_comes_back(
-    tmp_path: Path,
-) -> None:
-    async with serving(tmp_path) as served:
-        stock = Stock(served.url)
-        tasks = [asyncio.create_task(stock.keep())]
-        tasks += [asyncio.create_task(stock.burst()) for _ in range(4)]
-        await eventually(lambda: stock.answered > 100)
-        served.terminate()
-        done = await ended(served.process)
-        before = stock.answered
-        await served.start()
-        await eventually(lambda: stock.answered > before + 50)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
-    assert (stock.failed, stock.sessions) == ([], 2)
-    assert (done.code, "Traceback" in done.err) == (0, False)
-
-
-async def test_a_gateway_is_back_as_soon_as_a_bridge_that_was_killed_is(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served:
-        stock = Stock(served.url)
-        keeping = asyncio.create_task(stock.keep())
-        await stock.call()
-        served.process.kill()
-        await served.process.wait()
-        waiting = asyncio.create_task(stock.call())
-        await served.start()
-        async with asyncio.timeout(10):
-            await waiting
-        keeping.cancel()
-
-    assert stock.sessions == 2
-    assert len(stock.failed) <= 1  # the call may have begun before the loss was noticed
-
-
-async def test_the_command_lists_who_is_connected(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served, dialled(served.url, key=GATEWAY_KEY):
-        done = await run("gateways", "list", "--json", folder=tmp_path)
-
-    [found] = json.loads(done.out)
-    assert found.pop("since").endswith("Z")
-    assert found == {
-        "name": "eu-1",
-        "connected": True,
-        "sessions": 1,
-        "api_version": "1.2",
-        "build": "otelbridge",
-        "peer": "127.0.0.1",
-    }
-
-
-async def test_a_capture_is_replayed_as_a_gateway_by_the_command(tmp_path: Path) -> None:
-    async with serving(tmp_path) as served:
-        done = await run(
-            *("replay", str(CAPTURE), "--to", served.url, "--speed", "max"),
-            folder=tmp_path,
-            OTELBRIDGE_KEY=GATEWAY_KEY,
-        )
-
-    assert (done.code, done.err) == (0, "")
-    assert done.out.splitlines()[-1].endswith(" 0 failed")
+async def replay(bridge: Bridge, ca: Path) -> Done:
+    """Send a capture as a gateway would, over TLS, with fresh ids."""
+    options = ("--ca", str(ca), "--key", GATEWAY_KEY, "--speed", "max", "--fresh")
+    url = gateway_target(bridge).url
+    return await run("replay", str(CAPTURE), "--to", url, *options, folder=ca.parent)

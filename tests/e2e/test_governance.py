@@ -25,6 +25,7 @@ from tests.collector import Collector
 from tests.commands.programs import ended, run, start
 from tests.e2e import gateways as gw
 from tests.e2e.bridges import running, samples_of
+from tests.faults import fault
 from tests.interop.otlp import attributes
 from tests.store.files import ALICE, ALICE_KEY, BOB, GATEWAY, GATEWAY_KEY, KEYS, PEOPLE, write_store
 
@@ -291,6 +292,7 @@ WRONG_USER_KEY = f"aliceKey01-{'CANARY'.ljust(22, 'w')}"
 WRONG_GATEWAY_KEY = "CANARY".ljust(43, "w")
 
 
+@fault(33)
 @pytest.mark.parametrize(
     ("user_key", "gateway_key", "counter", "label", "refused", "what"),
     [

@@ -10,6 +10,7 @@ from uuid import UUID
 
 import grpc.aio
 import pytest
+import uvloop
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from otelbridge.proto import aibridged_pb2 as pb
@@ -68,7 +69,21 @@ async def load(address: str, numbers: range) -> None:
 
 
 @pytest.mark.timeout(180)
-async def test_every_interception_is_told_once_and_all_sums_agree(tmp_path: Path) -> None:
+def test_every_interception_is_told_once_and_all_sums_agree(tmp_path: Path) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:  # as `otelbridge serve`
+        collector, scraped = runner.run(told(tmp_path))
+
+    found = Counter(UUID(bytes=span.trace_id) for span in collector.spans)
+    assert found == Counter(uuid(number) for number in range(1, INTERCEPTIONS + 1))
+    inclusive = sum(n + n % 5 for n in range(1, INTERCEPTIONS + 1))
+    output = sum(n % 7 for n in range(1, INTERCEPTIONS + 1))
+    cached = sum(n % 5 for n in range(1, INTERCEPTIONS + 1))
+    assert scraped == (INTERCEPTIONS, inclusive, output, cached, INTERCEPTIONS * 4)
+    assert exported(collector) == scraped
+
+
+async def told(tmp_path: Path) -> tuple[Collector, tuple[float, ...]]:
+    """Send all; return who was told it, and the totals that were seen at last."""
     async with (
         Collector() as collector,
         running(tmp_path, collector, {"assembly": {"grace_s": 1.0}}) as bridge,
@@ -82,14 +97,7 @@ async def test_every_interception_is_told_once_and_all_sums_agree(tmp_path: Path
         )
         await collector.wait_for(lambda c: spans(c) >= INTERCEPTIONS, timeout_s=60)
         scraped = await sums(bridge)
-
-    told = Counter(UUID(bytes=span.trace_id) for span in collector.spans)
-    assert told == Counter(uuid(number) for number in range(1, INTERCEPTIONS + 1))
-    inclusive = sum(n + n % 5 for n in range(1, INTERCEPTIONS + 1))
-    output = sum(n % 7 for n in range(1, INTERCEPTIONS + 1))
-    cached = sum(n % 5 for n in range(1, INTERCEPTIONS + 1))
-    assert scraped == (INTERCEPTIONS, inclusive, output, cached, INTERCEPTIONS * 4)
-    assert exported(collector) == scraped
+    return collector, scraped
 
 
 def spans(collector: Collector) -> int:

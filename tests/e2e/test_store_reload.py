@@ -20,6 +20,7 @@ from tests.collector import Collector
 from tests.commands.programs import ended, start
 from tests.e2e import gateways as gw
 from tests.e2e.bridges import Bridge, running
+from tests.faults import fault
 from tests.store.files import (
     ALICE_KEY,
     ALICE_SECRET,
@@ -149,6 +150,7 @@ async def test_a_rotated_key_of_a_provider_is_told_within_a_second(
     watch.cancel()
 
 
+@fault(34)
 @pytest.mark.parametrize(
     ("text", "mode"),
     [(STORE[:-20], 0o600), (STORE, 0o644)],
@@ -171,6 +173,7 @@ async def test_a_store_that_is_wrong_changes_nothing_but_its_age(
     assert await bridge.total("otelbridge_store_age_seconds") == 0
 
 
+@fault(34)
 async def test_a_store_that_goes_and_comes_again_is_missed_and_found(
     bridge: Bridge, folder: Path
 ) -> None:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from otelbridge.oauth.http import OAuthHttp
 from tests.oauth.authorization_server import Authority, AuthorizationServer
+from tests.oauth.login_server import LoginServer
 from tests.oauth.world import World
 
 if TYPE_CHECKING:
@@ -32,3 +34,16 @@ async def world(
     path = tmp_path / "tokens.json"
     async with World(path=path, authority=authority, authorization=authorization) as world:
         yield world
+
+
+@pytest.fixture
+async def server(authority: Authority) -> AsyncIterator[LoginServer]:
+    async with LoginServer(authority.server) as started:
+        started.publish()
+        yield started
+
+
+@pytest.fixture
+async def http(authority: Authority) -> AsyncIterator[OAuthHttp]:
+    async with OAuthHttp(timeout_s=5.0, context=authority.client) as client:
+        yield client

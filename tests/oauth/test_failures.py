@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 from typing import TYPE_CHECKING
 from uuid import UUID
 
 import pytest
-from filelock import FileLock
 
 from otelbridge.domain.access import Grant, McpServer, OAuth2Auth, Secret
 from otelbridge.oauth.answers import NoAccess
-from otelbridge.oauth.http import OAuthHttp
-from otelbridge.oauth.tokens import AccessTokens
+from tests.faults import fault
 from tests.oauth.authorization_server import METADATA, Authority, AuthorizationServer, Reply
 from tests.oauth.validator import Client
-from tests.oauth.world import ALICE, BOB, Said, with_auth
+from tests.oauth.world import ALICE, BOB, with_auth
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,6 +42,7 @@ PASSING_IDS = [
 ]  # fmt: skip
 
 
+@fault(36)
 @pytest.mark.parametrize("reply", PASSING, ids=PASSING_IDS)
 async def test_a_passing_failure_leaves_the_login_and_hands_out_what_has_not_ended(
     world: World, reply: Reply
@@ -100,6 +98,7 @@ async def test_a_token_endpoint_of_an_unknown_authority_is_sent_nothing(
     assert stranger.requests == []
 
 
+@fault(36)
 async def test_a_login_that_is_over_is_broken_and_the_server_not_asked_again(
     world: World,
 ) -> None:
@@ -376,110 +375,6 @@ async def test_a_client_that_is_refused_for_all_is_tried_again_later(world: Worl
     assert all(isinstance(each, NoAccess) and each.outcome == "failed" for each in refused)
     assert world.authorization.count() == 1
     assert world.is_good(await world.tokens.acquire(server, ALICE))
-
-
-async def test_what_cannot_be_stored_is_not_asked_for(world: World) -> None:
-    old = world.log_in(left_s=20)
-    world.path.with_name("tokens.json.tmp").mkdir()  # nothing can be written there
-
-    near = await world.acquire()
-    world.clock.advance(20)
-    ended = await world.acquire()
-
-    assert near == old.access_token
-    assert ended == NoAccess("unreadable", "OAuth2 tokens cannot be stored")
-    assert world.authorization.requests == []
-    assert world.link() == old
-
-
-async def test_a_process_that_hangs_with_the_lock_of_the_file_holds_nobody_else_up(
-    world: World,
-) -> None:
-    users = [UUID(int=number) for number in range(1, 41)]
-    for user in users:
-        world.log_in(user)
-    fresh = world.log_in(ALICE, left_s=600)
-
-    with FileLock(world.path.with_name("tokens.json.lock")):
-        asked = [asyncio.create_task(world.acquire(user)) for user in users]
-        with Said("filelock", "not acquired") as said:
-            await said.wait()
-        answer = await world.acquire(ALICE)
-
-    assert answer == fresh.access_token
-    assert all(world.is_good(each) for each in await asyncio.gather(*asked))
-
-
-async def test_what_was_got_is_stored_as_soon_as_it_can_be(world: World) -> None:
-    held, hindrance = asyncio.Event(), world.path.with_name("tokens.json.tmp")
-    world.log_in()
-    world.authorization.script("/token", Reply(after=held))
-    waiting = asyncio.create_task(world.acquire())
-    await world.authorization.wait_for(lambda s: s.count() == 1)
-
-    hindrance.mkdir()
-    with Said("otelbridge.oauth.refreshing", "cannot be stored") as said:
-        held.set()
-        await said.wait()
-    assert not waiting.done()
-    hindrance.rmdir()
-
-    answer = await waiting
-    assert world.is_good(answer)
-    assert world.link().access_token == answer
-
-
-@pytest.mark.parametrize("call", [1, 2])
-async def test_a_bug_fails_one_answer_and_is_told_without_what_it_was_about(
-    world: World, caplog: pytest.LogCaptureFixture, call: int
-) -> None:
-    calls, canary = iter(range(1, 100)), "CAN" + "ARY"
-
-    def clock() -> int:
-        if next(calls) == call:
-            raise KeyError(canary)
-        return world.clock()
-
-    world.log_in()
-    http = OAuthHttp(timeout_s=5, context=world.authority.client)
-    tokens = AccessTokens(world.file, http, timeout_s=5, clock_ns=clock)
-
-    failed = await tokens.acquire(world.server, ALICE)
-    worked = await tokens.acquire(world.server, ALICE)
-    await tokens.close(5)
-
-    assert failed == NoAccess("failed", "internal error")
-    assert world.is_good(worked)
-    (message,) = [each for each in caplog.messages if each.startswith("MCP token: KeyError")]
-    assert "otelbridge/oauth/tokens.py" in message
-    assert canary not in caplog.text
-
-
-async def test_a_bug_that_nobody_waits_for_any_more_is_told_too(
-    world: World, caplog: pytest.LogCaptureFixture
-) -> None:
-    is_broken, held, canary = False, asyncio.Event(), "CAN" + "ARY"
-
-    def clock() -> int:
-        if is_broken:
-            raise KeyError(canary)
-        return world.clock()
-
-    world.log_in()
-    world.authorization.script("/token", Reply(status=500, after=held))
-    http = OAuthHttp(timeout_s=5, context=world.authority.client)
-    tokens = AccessTokens(world.file, http, timeout_s=0.2, clock_ns=clock)
-
-    answer = await tokens.acquire(world.server, ALICE)
-    is_broken = True
-    held.set()
-    await tokens.close(5)
-    gc.collect()  # what was not caught would be told by the event loop
-
-    assert answer == NoAccess("timeout", "timed out after 0.2 s")
-    (message,) = caplog.messages
-    assert message.startswith("MCP token: KeyError")
-    assert canary not in caplog.text
 
 
 def _for_all(world: World) -> McpServer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -267,16 +268,26 @@ async def test_tls_is_verified_by_the_given_authority(serve: Serve, tmp_path: Pa
     assert results.codes == {("Recorder/RecordPromptUsage", "OK"): 1}
 
 
-async def test_where_no_bridge_answers_it_is_said_in_one_line(
+async def test_where_nobody_listens_it_is_said_at_once_and_in_one_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        async with asyncio.timeout(2), connected(Target(address="127.0.0.1:1")):
+            pass
+
+    assert str(caught.value) == "no bridge answers at grpc://127.0.0.1:1"
+
+
+async def test_somebody_who_says_nothing_is_waited_for_a_while_only(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("otelbridge.transports.target._CONNECT_LIMIT_S", 0.2)
 
-    with pytest.raises(ConfigError) as caught:
-        async with connected(Target(address="127.0.0.1:1")):
-            pass
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        address = f"127.0.0.1:{mute.getsockname()[1]}"
+        with pytest.raises(ConfigError) as caught:
+            async with connected(Target(address=address)):
+                pass
 
-    assert str(caught.value) == "no bridge answers at grpc://127.0.0.1:1 within 0.2 s"
+    assert str(caught.value) == f"no bridge answers at grpc://{address} within 0.2 s"
 
 
 @pytest.mark.parametrize("is_gateway", [True, False])

@@ -18,6 +18,7 @@ from otelbridge.transports.http_server import HttpServer
 from otelbridge.transports.sockets import bind
 from tests.faults import fault
 from tests.transports.gateway.worlds import eventually
+from tests.transports.raw import raw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -225,14 +226,9 @@ async def test_a_fault_of_ours_is_json_without_its_text(
 
 
 async def _read_until_closed(address: tuple[str, int], sent: bytes) -> bytes:
-    reader, writer = await asyncio.open_connection(*address)
-    writer.write(sent)
-    try:
-        return await reader.read()
-    except ConnectionResetError:
-        return b""
-    finally:
-        writer.close()
+    async with raw(address[1], address[0]) as client:
+        await client.send(sent)
+        return await client.until_closed()
 
 
 @fault(32)

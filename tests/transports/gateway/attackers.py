@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import os
 import sys
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, NamedTuple
 
 from websockets.exceptions import WebSocketException
@@ -19,6 +20,7 @@ from tests.protocols.drpc.frames import call
 from tests.protocols.yamux.wire import SYN, data, ping, update
 from tests.transports.gateway.peers import peer
 from tests.transports.gateway.worlds import PROMPT
+from tests.transports.raw import raw
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -91,17 +93,12 @@ async def guesses(victim: Victim) -> None:
 
 async def knocks(victim: Victim) -> None:
     """Open connections and say nothing, or half a request."""
-    opened = []
-    try:
+    async with AsyncExitStack() as stack:
         for number in range(400):
-            _, writer = await asyncio.open_connection("127.0.0.1", victim.port)
-            opened.append(writer)
+            client = await stack.enter_async_context(raw(victim.port))
             if number % 2:
-                writer.write(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n".encode())
+                await client.send(f"GET {PATH} HTTP/1.1\r\nHost: x\r\n".encode())
         await asyncio.Event().wait()
-    finally:
-        for writer in opened:
-            writer.transport.abort()
 
 
 async def _again_and_again(attack: Attack, victim: Victim) -> None:

@@ -261,6 +261,7 @@ async def test_another_web_servers_page_is_cut_and_escaped() -> None:
         body = b"<html>\x1b[31m" + b"x" * 1000
         writer.write(b"HTTP/1.1 404 Not Found\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
         writer.close()
+        await writer.wait_closed()
 
     async with await asyncio.start_server(page, "127.0.0.1", 0) as serving:
         url = f"ws://127.0.0.1:{serving.sockets[0].getsockname()[1]}"
@@ -279,6 +280,7 @@ async def test_who_a_redirect_names_is_not_shown_the_key() -> None:
         location = f"Location: ws://localhost:{port}/elsewhere\r\n"
         writer.write(f"HTTP/1.1 307 Moved\r\n{location}Content-Length: 0\r\n\r\n".encode())
         writer.close()
+        await writer.wait_closed()
 
     async with await asyncio.start_server(redirect, "127.0.0.1", 0) as serving:
         url = f"ws://127.0.0.1:{serving.sockets[0].getsockname()[1]}"

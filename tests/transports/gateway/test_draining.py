@@ -15,8 +15,8 @@ from otelbridge.transports.gateway import draining
 from otelbridge.transports.gateway.draining import Draining
 from tests.protocols.drpc.frames import call
 from tests.protocols.yamux.wire import GO_AWAY, SYN, Frame, data, update
+from tests.transports.gateway.methods import Held, Kept, Watched, answering
 from tests.transports.gateway.peers import peer
-from tests.transports.gateway.test_calls import Held, Kept, Watched, answering
 from tests.transports.gateway.worlds import BUDGET, PROMPT, WATCH, World, eventually, running
 
 if TYPE_CHECKING:

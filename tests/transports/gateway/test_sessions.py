@@ -17,8 +17,8 @@ from tests.faults import fault
 from tests.protocols.drpc.frames import call, frame
 from tests.protocols.yamux.wire import ACK, GO_AWAY, PING, RST, SYN, Frame, data, ping, update
 from tests.transports.fakes import RIGHT_KEY
+from tests.transports.gateway.methods import Held, Watched
 from tests.transports.gateway.peers import Peer, peer
-from tests.transports.gateway.test_calls import Held, Watched
 from tests.transports.gateway.worlds import (
     BUDGET,
     OTHER_KEY,
@@ -29,7 +29,6 @@ from tests.transports.gateway.worlds import (
 )
 
 _CHECK_S = "otelbridge.transports.gateway.sessions._CHECK_S"
-QUICK = yamux.Limits(ping_interval_s=0.02, ping_timeout_s=0.3)
 # Data that no window allows.
 _TOO_MUCH = data(1, bytes(262_145), flags=SYN)
 
@@ -166,26 +165,6 @@ async def test_pings_are_answered_while_calls_hang() -> None:
             answer = Frame(PING, ACK, 0, token)
             await gateway.until(lambda a=answer: a in gateway.frames)  # type: ignore[misc]  # a loop's variable
         await gateway.websocket.ping()
-
-
-async def test_an_idle_session_lives_on_pings_that_are_answered() -> None:
-    async with running(limits=QUICK) as world, world.dial() as client:
-        [before] = world.gateways.connected()
-        await asyncio.sleep(0.4)
-        assert await client.call(BUDGET, b"") == ("OK", "")
-
-        assert world.gateways.connected()[0].since_ns == before.since_ns
-    assert world.errors() == {}
-
-
-@fault(32)
-async def test_a_half_open_gateway_is_given_up_after_a_ping() -> None:
-    limits = yamux.Limits(ping_interval_s=0.02, ping_timeout_s=0.05)
-    async with running(limits=limits) as world, peer(world) as silent:
-        await silent.until_closed()
-
-    assert any(frame.kind == PING and frame.flags == SYN for frame in silent.frames)
-    assert world.errors() == {"timeout": 1}
 
 
 async def test_a_revoked_key_ends_its_sessions_alone_and_is_refused_from_then_on(

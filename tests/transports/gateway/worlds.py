@@ -18,6 +18,7 @@ from otelbridge.transports.http_app import build_app
 from otelbridge.transports.http_server import HttpServer
 from otelbridge.transports.sockets import bind
 from tests.transports.fakes import RIGHT_KEY, Books, table
+from tests.transports.raw import raw
 
 if TYPE_CHECKING:
     import ssl
@@ -50,8 +51,8 @@ class Response:
         body: The body; of 101 what came after the head at once.
     """
 
-    def __init__(self, raw: bytes) -> None:
-        head, _, self.body = raw.partition(b"\r\n\r\n")
+    def __init__(self, came: bytes) -> None:
+        head, _, self.body = came.partition(b"\r\n\r\n")
         first, *lines = head.decode("latin-1").split("\r\n")
         self.status = int(first.split()[1])
         pairs = (line.split(": ", 1) for line in lines)
@@ -144,24 +145,20 @@ class World:
 
     async def ask(self, line: str, headers: Mapping[str, str]) -> Response:
         """Send a request over a connection of its own; return the answer."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         lines = [f"{line} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
-        writer.write("\r\n".join([*lines, "", ""]).encode("latin-1"))
-        raw = b""
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                while not _is_whole(raw) and (more := await reader.read(65536)):
-                    raw += more
-        finally:
-            writer.close()
-        return Response(raw)
+        came = b""
+        async with asyncio.timeout(PATIENCE_S), raw(self.port) as client:
+            await client.send("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            while not _is_whole(came) and (more := await client.receive()):
+                came += more
+        return Response(came)
 
     def _count(self, instrument: str, *values: str, amount: int = 1) -> None:
         self.counted[(instrument, *values)] += amount
 
 
-def _is_whole(raw: bytes) -> bool:
-    head, end, body = raw.partition(b"\r\n\r\n")
+def _is_whole(came: bytes) -> bool:
+    head, end, body = came.partition(b"\r\n\r\n")
     if not end:
         return False
     _, _, length = head.lower().partition(b"content-length: ")
