@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
 # Install the real peers of the interop tests into .peers/bin: one line a peer.
 #
-# gateway, otelcol and jaeger are built from the Go modules beside this file: their go.mod and
-# go.sum pin every version, so nothing here may resolve one anew (no @latest, no go mod tidy).
+# gateway, otelcol, jaeger, prometheus3 and dashboard-linter are built from the Go modules beside
+# this file: their go.mod and go.sum pin every version, so nothing here may resolve one anew (no
+# @latest, no go mod tidy).
 # prometheus and promtool are Debian's: installed as root, else unpacked without being root.
+# chromium is Debian's, too, and needs much else of it: it is installed as root or not at all.
 # A peer whose tool is missing is skipped with its reason; a build that fails is an error.
 set -euo pipefail
 
@@ -62,7 +64,7 @@ has_prometheus() {
 
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
-  apt-get -qq update && apt-get -qq install --no-install-recommends -y prometheus
+  apt-get -qq update && apt-get -qq install --no-install-recommends -y "${@:-prometheus}"
 }
 
 apt_unpack() { # the two programs need nothing else of the package
@@ -84,8 +86,23 @@ install_prometheus() {
   echo " done"
 }
 
+install_chromium() {
+  if command -v chromium >/dev/null; then say chromium "up to date"; return; fi
+  if ! command -v apt-get >/dev/null; then say chromium "SKIPPED: apt-get is missing"; return; fi
+  if [ "$(id -u)" != 0 ]; then say chromium "SKIPPED: only root can install it"; return; fi
+  local log
+  printf '%-10s  install ...' chromium
+  log=$(apt_install chromium fonts-dejavu-core 2>&1) || { printf ' FAILED\n%s\n' "$log"; return 1; }
+  echo " done"
+}
+
 mkdir -p "$bin"
 install_prometheus
+install_chromium
 install_go_peer gateway . 1
 install_go_peer otelcol . 2
 install_go_peer jaeger github.com/jaegertracing/jaeger/cmd/jaeger 6
+# Debian's takes no OTLP; without service discovery this one is half as large.
+GOFLAGS=-tags=remove_all_sd install_go_peer prometheus3 \
+  github.com/prometheus/prometheus/cmd/prometheus 2
+install_go_peer dashboard-linter github.com/grafana/dashboard-linter 2

@@ -1,0 +1,1 @@
+"""Grafana dashboards of the bridge as code: ``python -m dashboards`` writes their JSON."""
