@@ -104,6 +104,7 @@ def journal() -> list[Panel]:
             "Disk full, and records not read",
             "1 if the disk was full and has no space yet; records not read since the start.",
             Query(expr=f"max({series('otelbridge.journal.disk_full')})", legend="disk full"),
+            Query(expr=f"max({series('otelbridge.journal.refusing')})", legend="refusing records"),
             Query(expr=total(series("otelbridge.journal.unread")), legend="not read"),
             unit="short",
             links=ALERTS,

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _NS = 1_000_000_000
 # Versions and builds of gateways that are told in the life of the process: years of releases.
 _MAX_RELEASES = 100
+# Label sets that are told as 0 once there is nothing to count: twice what an instrument may have.
+_MAX_SEEN = 4000
 
 
 class Observer:
@@ -58,6 +60,7 @@ class Observer:
         self._budgets = budgets
         self._clock_ns = clock_ns
         self._releases: set[tuple[str, str]] = set()
+        self._seen: set[tuple[str, tuple[str, ...]]] = set()
 
     @classmethod
     def of(
@@ -99,6 +102,7 @@ class Observer:
             Observation("otelbridge.journal.unread", (), stats.unread),
             Observation("otelbridge.journal.free", (), stats.free_bytes),
             Observation("otelbridge.journal.disk_full", (), int(stats.disk_is_full)),
+            Observation("otelbridge.journal.refusing", (), int(not self._core.commits.can_commit)),
             *(
                 Observation("otelbridge.delivery.waiting", (name,), size)
                 for name, size in stats.waiting_bytes.items()
@@ -120,12 +124,22 @@ class Observer:
     def _sessions(self) -> list[Observation]:
         """Return the sessions of each gateway; 0 for one that is not connected."""
         connected = self._gateways.connected()
-        found = Counter((each.name, *self._release(each)) for each in connected)
+        found: Counter[tuple[str, ...]] = Counter(
+            (each.name, *self._release(each)) for each in connected
+        )
         names = {each.name for each in connected}
         for gateway in self._store.snapshot.gateways.values():
             if gateway.name not in names:
                 found[gateway.name, "", ""] = 0
-        return [Observation(ins.GATEWAY_SESSIONS, labels, count) for labels, count in found.items()]
+        return self._told(ins.GATEWAY_SESSIONS, found)
+
+    def _told(self, name: str, found: Mapping[tuple[str, ...], int]) -> list[Observation]:
+        """Return counts, and 0 for what was counted before: over OTLP its last value would stay."""
+        if len(self._seen) < _MAX_SEEN:
+            self._seen.update((name, labels) for labels in found)
+        gone = {labels for seen, labels in self._seen if seen == name} - found.keys()
+        counts = {**found, **dict.fromkeys(gone, 0)}
+        return [Observation(name, labels, count) for labels, count in counts.items()]
 
     def _release(self, gateway: Connected) -> tuple[str, str]:
         """Return a gateway's API version and build: it may say anything, but not always new."""
@@ -136,14 +150,14 @@ class Observer:
 
     def _active(self) -> list[Observation]:
         """Return the open interceptions; 0 without any, so that a graph does not break off."""
-        found: Counter[tuple[str, str]] = Counter()
+        found: Counter[tuple[str, ...]] = Counter()
         for (provider, model), count in self._core.active.items():
             name = self._providers.name(provider, model)
             labels = ("gen_ai.provider.name", name), ("gen_ai.request.model", model)
-            found[tuple(self._core.labels.known(*label) for label in labels)] += count  # type: ignore[index]  # a pair
+            found[tuple(self._core.labels.known(*label) for label in labels)] += count
         if not found:
             found["", ""] = 0
-        return [Observation(ins.ACTIVE, labels, count) for labels, count in found.items()]
+        return self._told(ins.ACTIVE, found)
 
 
 def readiness(

@@ -201,6 +201,11 @@ _BRIDGE = (
     ),
     observed("otelbridge.journal.free", "By", "Free space on the journal's disk."),
     observed(
+        "otelbridge.journal.refusing",
+        "1",
+        "1 if the last commit failed: no record is acknowledged until one succeeds.",
+    ),
+    observed(
         "otelbridge.journal.disk_full",
         "1",
         "1 if the disk was full and has no space yet: the oldest telemetry is given up.",

@@ -171,6 +171,14 @@ async def test_an_interception_that_was_open_is_told_whole_after_the_restart(
             await gw.send(bridge, began, used, *others)
             span = await gw.told(bridge, interception)
             assert await bridge.total("otelbridge_records_duplicate_total") == 2
+            active = {
+                dict(labels).get("gen_ai_request_model"): value
+                for (name, labels), value in (await bridge.metrics()).items()
+                if name == "aibridge_interceptions_active"
+            }
+            # Over OTLP the last value of what is told no longer would stay for minutes.
+            assert {value for value in active.values()} == {0}
+            assert any(active)
 
     assert attributes(span.attributes)["gen_ai.usage.input_tokens"] == 100
     assert len(span.events) == 3

@@ -33,7 +33,7 @@ pytestmark = pytest.mark.interop
 #: How Prometheus gets the metrics; the same dashboards serve both.
 WAYS = ("scraped", "otlp")
 _QUERIES = {asked.name: asked for asked in queries()}
-_ONE_WAY = {"up", "target_info", "aibridge_interceptions_active"}
+_ONE_WAY = {"up", "target_info"}
 # It goes on the [metrics] table, the last one of the bridge's settings.
 _SETTINGS = """\
 user_label = true

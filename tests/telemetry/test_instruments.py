@@ -89,6 +89,7 @@ def test_what_is_observed_is_not_in_the_ledger() -> None:
         "otelbridge.journal.unread",
         "otelbridge.journal.oldest_age",
         "otelbridge.journal.records",
+        "otelbridge.journal.refusing",
         "otelbridge.store.age",
     }
 
