@@ -139,10 +139,11 @@ def _print_story(console: Console, spans: Sequence[Span], results: Results) -> N
 
 async def _print_end(console: Console, server: Server, *, keep: bool) -> None:
     if not keep:
-        console.print("With --keep the bridge goes on running, and /metrics can be opened.")
+        console.print("With --keep the bridge goes on running, with a page to open in a browser.")
         return
     stop = stop_signals()
     console.print("The bridge runs until Ctrl-C:")
     _print_addresses(console, server)
+    console.print(f"Open {server.addresses['page']} to see all of it.", soft_wrap=True)
     sys.stdout.flush()
     await stop.wait()

@@ -69,6 +69,26 @@ def check_endpoint(value: str) -> None:
         raise ValueError(f'"{shown}" is not a URL of the form http(s)://HOST[:PORT][/PATH]')
 
 
+def check_link(value: str) -> None:
+    """Check a URL that a person's browser is led to.
+
+    Raises:
+        ValueError: If it is not an http or https URL with a host, or carries
+            user information.
+    """
+    try:
+        url = urlsplit(value)
+        is_url = url.scheme in {"http", "https"} and bool(url.hostname) and url.port != 0
+    except ValueError:
+        is_url = False
+    if "@" in (url.netloc if is_url else value):
+        raise ValueError("credentials are not allowed in a link")  # they are not repeated
+    if not is_url or not value.isprintable() or " " in value:
+        raise ValueError(
+            f'"{escaped(value)}" is not a URL of the form http(s)://HOST[:PORT][/PATH]'
+        )
+
+
 def check_base_endpoint(value: str) -> None:
     """Check a URL that a path is appended to.
 

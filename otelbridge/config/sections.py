@@ -11,6 +11,7 @@ from pydantic import ByteSize, ConfigDict, Field, field_validator, model_validat
 from otelbridge.config.addresses import check_base_endpoint, check_endpoint, split_address
 from otelbridge.config.content import Capture, ContentConfig
 from otelbridge.config.fields import Count, File, HeaderValue, Number, Size, check_file
+from otelbridge.config.page import PageConfig
 from otelbridge.config.section import Section
 from otelbridge.errors import escaped
 
@@ -37,7 +38,8 @@ class ListenConfig(Section):
 
     Attributes:
         grpc: HOST:PORT of the gRPC listener; port 0 draws a free one.
-        http: HOST:PORT of the HTTP listener (gateways, /metrics, /healthz, /readyz).
+        http: HOST:PORT of the HTTP listener (gateways, the page, /metrics, /healthz,
+            /readyz).
         drain_s: How long a stop waits for calls that were received and for
             deliveries that are under way, in seconds.
         insecure: Allow addresses other than loopback without TLS, without
@@ -171,8 +173,8 @@ class AuthConfig(Section):
     Attributes:
         grpc: Whether a process without a gateway key may record (``open``). By
             default ``open`` on a loopback address, ``gateway-key`` elsewhere.
-        metrics_token: Bearer token that /metrics asks for; printable ASCII
-            without spaces.
+        metrics_token: Bearer token that /metrics asks for, and the page's password;
+            printable ASCII without spaces.
     """
 
     grpc: Literal["open", "gateway-key"] | None = None
@@ -364,5 +366,6 @@ class Config(Section):
     prices: PricesConfig = PricesConfig()
     content: ContentConfig = ContentConfig()
     metrics: MetricsConfig = MetricsConfig()
+    page: PageConfig = PageConfig()
     log: LogConfig = LogConfig()
     destination: tuple[DestinationConfig, ...] = ()

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from otelbridge.core.canary import CanaryProgress, canary_progress
 from otelbridge.core.channel import Opened
 from otelbridge.core.fingerprint_key import load_fingerprinter
+from otelbridge.core.overview import Overview, look
 from otelbridge.domain.assembler import Assembler
 from otelbridge.domain.ledger import Ledger
+from otelbridge.domain.recent import Recent
 from otelbridge.domain.records import Prints
 from otelbridge.domain.spending import Spending
 from otelbridge.journal import SqliteJournal
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Callable, Iterable, Mapping
     from collections.abc import Set as AbstractSet
+    from uuid import UUID
 
     from otelbridge.config import Config
     from otelbridge.domain.books import Books
@@ -49,6 +54,7 @@ class Core:
         recording: The use case.
         journal: What it writes to.
         takes: The signals that each destination takes, by its name.
+        look: Looks at what the page shows; see `otelbridge.core.overview`.
     """
 
     def __init__(
@@ -57,10 +63,12 @@ class Core:
         journal: SqliteJournal,
         *,
         takes: Mapping[str, AbstractSet[str]] | None = None,
+        look: Callable[[str], Overview] = lambda _day: Overview(),
     ) -> None:
         self._recording = recording
         self._journal = journal
         self._letters = DeadLetters(journal, recording.settle, takes=takes or {})
+        self._look = look
 
     def commit(self, batch: list[Submission], side: Side) -> Result:
         """Accept records; see `Recording.commit`."""
@@ -104,6 +112,14 @@ class Core:
     def books(self) -> Books:
         """Return what became of everything; see `Recording.books`."""
         return self._recording.books()
+
+    def overview(self, day: str) -> Overview:
+        """Return what the page shows; see `otelbridge.core.overview.look`."""
+        return self._look(day)
+
+    def canary_progress(self, interception_id: UUID, through: int | None) -> CanaryProgress:
+        """Return how far a canary has come; see `otelbridge.core.canary`."""
+        return canary_progress(self._journal, interception_id, through)
 
     def begin_backup(self) -> None:
         """Have the journal's file stay as it is; see `SqliteJournal.hold_still`."""
@@ -171,16 +187,19 @@ def _build(
     assembly = config.assembly
     assembler = Assembler(grace_s=assembly.grace_s, max_age_s=assembly.max_age_s)
     masks = {name: 1 << bit for name, bit in bits.items()}
+    recent = Recent() if config.page.enabled else None
+    teller = build_teller(
+        config,
+        masks,
+        Labels(config.metrics.limits, admitted),
+        known=ledger.snapshot(),
+        recent=recent,
+    )
     recording = Recording(
         journal,
         assembler,
         ledger,
-        build_teller(
-            config,
-            masks,
-            Labels(config.metrics.limits, admitted),
-            known=ledger.snapshot(),
-        ),
+        teller,
         read=RequestReader(build_shortener(config), load_fingerprinter(config.content)),
         clock_ns=clock_ns,
         dedup_s=config.journal.dedup_s,
@@ -202,7 +221,8 @@ def _build(
         interceptions=len(assembler),
         waiting_bytes=journal.outbox.total_bytes(),
     )
-    return Core(recording, journal, takes=takes_of(config)), opened
+    read = partial(look, journal=journal, assembler=assembler, teller=teller, recent=recent)
+    return Core(recording, journal, takes=takes_of(config), look=read), opened
 
 
 def reserve_of(config: Config) -> Reserve:

@@ -18,9 +18,12 @@ from otelbridge.errors import CoreLostError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from uuid import UUID
 
     from otelbridge.clock import SteadyClock
     from otelbridge.config import Config
+    from otelbridge.core.canary import CanaryProgress
+    from otelbridge.core.overview import Overview
     from otelbridge.domain.books import Books
     from otelbridge.domain.ports import OutboxRow, Signal
     from otelbridge.journal.dead_letters import Selection
@@ -113,6 +116,16 @@ class CoreProcess:
     def books(self) -> Books:
         """Return what became of everything; see `Core.books`."""
         answer: Books = self._call("books")
+        return answer
+
+    def overview(self, day: str) -> Overview:
+        """Return what the page shows; see `Core.overview`."""
+        answer: Overview = self._call("overview", day)
+        return answer
+
+    def canary_progress(self, interception_id: UUID, through: int | None) -> CanaryProgress:
+        """Return how far a canary has come; see `Core.canary_progress`."""
+        answer: CanaryProgress = self._call("canary_progress", interception_id, through)
         return answer
 
     def begin_backup(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import heapq
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import islice
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -130,6 +131,11 @@ class Assembler:
     def records_of(self, interception_id: UUID) -> Iterable[Record]:
         """Return the records of an open interception, in the order of arrival."""
         return self._open[interception_id.int].records.values()
+
+    def newest(self, limit: int) -> list[UUID]:
+        """Return open interceptions that have started, the newest arrivals first."""
+        started = (key for key in reversed(self._open) if self._open[key].start is not None)
+        return [UUID(int=key) for key in islice(started, limit)]
 
     def next_deadline_ns(self) -> int | None:
         """Return a time before which nothing is due; None if nothing is open."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from otelbridge.domain.recent import Brief
+
 #: An instrument's name and its attribute values, in the order in which the
 #: instrument declares their keys; an empty value means that the attribute is absent.
 SeriesKey: TypeAlias = tuple[str, tuple[str, ...]]
@@ -145,12 +147,14 @@ class Changes:
         samples: Additions to histograms.
         usage: Additions by usage row.
         admitted: Values newly admitted as labels, by attribute key.
+        recent: What it finalises, for the page.
     """
 
     counts: dict[SeriesKey, int] = field(default_factory=dict)
     samples: dict[SeriesKey, _Samples] = field(default_factory=dict)
     usage: dict[UsageKey, UsageTotals] = field(default_factory=dict)
     admitted: dict[str, list[str]] = field(default_factory=dict)
+    recent: list[Brief] = field(default_factory=list)
 
     @property
     def series(self) -> dict[SeriesKey, int | Distribution]:
@@ -213,6 +217,7 @@ class Changes:
             self.use(usage_key, totals)
         for label, values in other.admitted.items():
             self.admitted.setdefault(label, []).extend(values)
+        self.recent += other.recent
 
     def _merge_samples(self, key: SeriesKey, more: _Samples) -> None:
         samples = self.samples.get(key)

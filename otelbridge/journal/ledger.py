@@ -30,6 +30,11 @@ _FOLD = (
     f" WHERE length(day) = 10 AND day < ? GROUP BY 1, 2, 3, 4, 5{_ADD}"
 )
 
+_BY_MODEL = (
+    f"SELECT provider, model, {', '.join(f'sum({name})' for name in _TOTALS)} FROM usage"
+    " WHERE day = ? GROUP BY 1, 2 ORDER BY sum(cost_nanos) DESC, sum(input_tokens) DESC, 1, 2"
+)
+
 
 class LedgerTables:
     """Durable totals."""
@@ -100,6 +105,11 @@ class LedgerTables:
             )
             for day, user, provider, model, client, *totals in rows
         ]
+
+    def usage_of_day(self, day: str) -> list[tuple[str, str, UsageTotals]]:
+        """Return a day's usage by provider and model, the dearest first."""
+        rows = self._database.execute(_BY_MODEL, (day,))
+        return [(provider, model, UsageTotals(*totals)) for provider, model, *totals in rows]
 
     def use(self, usage: Mapping[UsageKey, UsageTotals]) -> None:
         """Add to usage rows."""

@@ -25,12 +25,15 @@ class Submission(NamedTuple):
         raw: The request as it was received; not parsed yet.
         received_at_ns: When that was.
         gateway: Which gateway reported it; empty if it showed no key.
+        is_canary: Whether the bridge itself recorded it, as a canary; see
+            `otelbridge.server.canary`.
     """
 
     kind: RecordKind
     raw: bytes
     received_at_ns: int
     gateway: str = ""
+    is_canary: bool = False
 
 
 class Received(NamedTuple):

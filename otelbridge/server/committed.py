@@ -13,9 +13,12 @@ from otelbridge.telemetry.labels import Labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from uuid import UUID
 
     from otelbridge.clock import SteadyClock
     from otelbridge.config import Config
+    from otelbridge.core.canary import CanaryProgress
+    from otelbridge.core.overview import Overview
     from otelbridge.domain.books import Books
     from otelbridge.errors import JournalError
     from otelbridge.journal.dead_letters import Selection
@@ -99,6 +102,14 @@ class Committed:
     async def books(self) -> Books:
         """Return what became of all records and items."""
         return await self.commits.run(self._core.books)
+
+    async def overview(self, day: str) -> Overview:
+        """Return what the page shows of a day, ``YYYY-MM-DD``, UTC."""
+        return await self.commits.run(lambda: self._core.overview(day))
+
+    async def canary_progress(self, interception_id: UUID, through: int | None) -> CanaryProgress:
+        """Return how far a canary has come."""
+        return await self.commits.run(lambda: self._core.canary_progress(interception_id, through))
 
     async def begin_backup(self) -> None:
         """Have the journal's file stay as it is, to be copied."""

@@ -136,7 +136,7 @@ class Observer:
     def _told(self, name: str, found: Mapping[tuple[str, ...], int]) -> list[Observation]:
         """Return counts, and 0 for what was counted before: over OTLP its last value would stay."""
         if len(self._seen) < _MAX_SEEN:
-            self._seen.update((name, labels) for labels in found)
+            self._seen.update((name, labels) for labels, count in found.items() if count)
         gone = {labels for seen, labels in self._seen if seen == name} - found.keys()
         counts = {**found, **dict.fromkeys(gone, 0)}
         return [Observation(name, labels, count) for labels, count in counts.items()]

@@ -16,11 +16,14 @@ from otelbridge.delivery.resource import build_resource
 from otelbridge.delivery.sources import MetricSources
 from otelbridge.oauth.http import OAuthHttp
 from otelbridge.oauth.tokens import AccessTokens
+from otelbridge.page.plain import plain
+from otelbridge.server.canary import canary_answers
 from otelbridge.server.committed import Committed
 from otelbridge.server.dead_letters import dead_letter_answers
 from otelbridge.server.journal import journal_answers
 from otelbridge.server.metering import CallMeter
 from otelbridge.server.observing import Observer, readiness
+from otelbridge.server.page import PageSource
 from otelbridge.server.settings import SettingsReload
 from otelbridge.servicers.authorizer import AuthorizerServicer
 from otelbridge.servicers.mcp_configurator import MCPConfiguratorServicer
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
 
     from otelbridge.config import Config, DestinationConfig
     from otelbridge.errors import JournalError
+    from otelbridge.page import Page
     from otelbridge.servicers.methods import Method
     from otelbridge.store import Store
     from otelbridge.transports.control import Answer
@@ -120,8 +124,8 @@ class Server:
             observe = Observer.of(self._config, core, store, gateways, clock_ns=self._clock_ns)
             resource = build_resource(self._environ, instance_id=core.instance_id, version=_VERSION)
             delivery = await self._start_delivery(core, observe, resource)
-            await self._start_http(core, store, observe, delivery, resource, gateways)
-            await self._start_control(core, gateways)
+            page = await self._start_http(core, store, observe, delivery, resource, gateways)
+            await self._start_control(core, gateways, delivery, page)
             await self._start_grpc(store, core, methods, gateways)
             self._start_watcher(watcher)
         except BaseException:
@@ -199,7 +203,7 @@ class Server:
         delivery: Delivery,
         resource: Resource,
         gateways: Gateways,
-    ) -> None:
+    ) -> Page:
         listen = self._config.listen.http
         exposition = Exposition(
             INSTRUMENTS,
@@ -222,12 +226,14 @@ class Server:
                 store=store.health,
             )
 
+        page = self._start_page(core, store, delivery, gateways, lambda: str(ready()[1]["status"]))
         app = build_app(
             render=render,
             readiness=ready,
             address=listen,
             metrics_token=self._config.auth.metrics_token,
             gateways=gateways,
+            page=page.routes if self._config.page.enabled else (),
         )
         context = self._http_context()
         sockets = bind(listen, key="listen.http")
@@ -237,6 +243,32 @@ class Server:
         scheme = "http" if context is None else "https"
         url = f"{scheme}://{listen.rpartition(':')[0]}:{http.port}"
         self.addresses |= {"http": url, "metrics": f"{url}/metrics", "gateway": url}
+        if self._config.page.enabled and page.can_be_seen:
+            self.addresses["page"] = f"{url}/"
+        return page
+
+    def _start_page(
+        self,
+        core: Committed,
+        store: Store,
+        delivery: Delivery,
+        gateways: Gateways,
+        readiness: Callable[[], str],
+    ) -> Page:
+        source = PageSource(
+            self._config,
+            core,
+            store,
+            delivery,
+            gateways,
+            readiness=readiness,
+            version=_VERSION,
+            clock_ns=self._clock_ns,
+        )
+        page = source.page()
+        page.start()
+        self._started.callback(page.stop)
+        return page
 
     def _http_context(self) -> ssl.SSLContext | None:
         tls = self._config.tls
@@ -244,13 +276,22 @@ class Server:
             return None
         return CertificateFiles(tls.model_copy(update={"client_ca": None})).http_context()
 
-    async def _start_control(self, core: Committed, gateways: Gateways) -> None:
+    async def _start_control(
+        self, core: Committed, gateways: Gateways, delivery: Delivery, page: Page
+    ) -> None:
         path = control_path(self._config.journal.path)
         answers: dict[str, Answer] = {
             "usage": lambda _query: core.usage(),
             "gateways": lambda _query: [each._asdict() for each in gateways.connected()],
+            "view": lambda _query: _view_of(page),
             **dead_letter_answers(core),
             **journal_answers(core),
+            **canary_answers(
+                core,
+                statuses=delivery.statuses,
+                addresses=lambda: self.addresses,
+                clock_ns=self._clock_ns,
+            ),
         }
         control = ControlServer(path, answers)
         self._started.push_async_callback(control.stop)
@@ -351,3 +392,8 @@ class Server:
 def _endpoints(destination: DestinationConfig) -> str:
     endpoints = (getattr(destination, f"{signal}_endpoint") for signal in destination.signals)
     return ", ".join(dict.fromkeys(filter(None, endpoints)))
+
+
+async def _view_of(page: Page) -> object:
+    """Return what the page shows, as JSON can hold it."""
+    return plain(await page.view())

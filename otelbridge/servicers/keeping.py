@@ -7,9 +7,10 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from otelbridge.domain.records import NO_PRINTS, Prints, RecordKind
+from otelbridge.errors import InvalidRequestError
 from otelbridge.recording import Received
 from otelbridge.servicers.messages import Receipt, identity_of, parse_request, record_of
-from otelbridge.telemetry.semconv import OTHER
+from otelbridge.telemetry.semconv import CANARY, OTHER
 from otelbridge.telemetry.servers import tool_error_type
 from otelbridge.telemetry.truncation import fits
 
@@ -62,15 +63,20 @@ class RequestReader:
         """Return the record that a request tells, and how it will be kept.
 
         Raises:
-            InvalidRequestError: See `parse_request` and `record_of`.
+            InvalidRequestError: See `parse_request` and `record_of`; or if a
+                gateway's start has the metadata key of canaries, which are
+                not counted.
         """
-        kind, raw, received_at_ns, _ = submission
+        kind, raw, received_at_ns, _, is_canary = submission
         request: Any = parse_request(kind, raw)
         identity = identity_of(kind, request)
         kept = self.keep(kind, request, keep_content=keep_content)
         payload = request.SerializeToString() if kept.is_changed else raw
         receipt = Receipt(received_at_ns, identity, kept.length, kept.prints)
-        return Received(record_of(kind, request, receipt), payload, kept.length, kept.prints.pack())
+        record = record_of(kind, request, receipt)
+        if kind is RecordKind.START and CANARY in record.metadata and not is_canary:
+            raise InvalidRequestError(f'metadata key "{CANARY}" is reserved')
+        return Received(record, payload, kept.length, kept.prints.pack())
 
     def keep(self, kind: RecordKind, request: Any, *, keep_content: bool) -> Kept:
         """Leave of a request's content what is kept; return what is known of the rest."""

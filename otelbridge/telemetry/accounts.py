@@ -35,6 +35,7 @@ class Account(NamedTuple):
         model: The model as sent; ``unknown`` if it is empty.
         client: The client as sent.
         row: The usage table's key without the day: user, provider, model and client.
+        is_canary: Whether it is a canary's, of which nothing is counted.
     """
 
     user_id: UUID | None
@@ -42,6 +43,7 @@ class Account(NamedTuple):
     model: str
     client: str
     row: tuple[bytes, str, str, str]
+    is_canary: bool = False
 
     def usage_key(self, at_ns: int) -> UsageKey:
         """Return the row of the usage table for a record of this time."""
@@ -75,7 +77,10 @@ class Accounts:
             if start is not None and self._as_told is not None:
                 start = self._as_told(start)
             user_id = start.initiator_id if start else None
-            account = self._remembered[key] = self._account(user_id, labels_of(start))
+            account = self._account(user_id, labels_of(start))
+            if start is not None and sc.CANARY in start.metadata:
+                account = account._replace(is_canary=True)
+            self._remembered[key] = account
         return account
 
     def of_closed(self, closed: Closed) -> Account:

@@ -34,7 +34,7 @@ USERNAME = "Username"
 _Metadata: TypeAlias = "Mapping[str, MetadataValue]"
 
 # These are told under names of their own.
-_NOT_REPEATED = USAGE_KEYS | {USERNAME}
+_NOT_REPEATED = USAGE_KEYS | {USERNAME, sc.CANARY}
 # The number of keys left out stands under this one.
 _TAKEN = sc.METADATA_DROPPED.removeprefix(f"{sc.METADATA}.")
 _INT64 = 1 << 63

@@ -191,6 +191,9 @@ COST_COMPONENT = _own("aibridge.cost.component", "What the money was spent on.")
 BUDGET_PERIOD = _own("aibridge.budget.period", "When the budget begins anew: day, week or month.")
 
 # --- The bridge itself ---------------------------------------------------------------------
+CANARY = _own(
+    "otelbridge.canary", "True: no request, but a try by `otelbridge doctor`; it is not counted."
+)
 RECORD_KIND = _own("otelbridge.record.kind", "start, prompt, tokens, thought, tool or end.")
 GATEWAY = _own("otelbridge.gateway", "Which gateway reported.")
 GATEWAY_API = _own("otelbridge.gateway.api_version", "The version of the API that it speaks.")

@@ -153,6 +153,7 @@ def _flags(summary: Summary, variant: Variant) -> list[bytes]:
         (summary.is_clamped, sc.CLAMPED),
         (summary.is_synthetic, sc.SYNTHETIC),
         (shed, sc.CONTENT_SHED),
+        (interception.start is not None and sc.CANARY in interception.start.metadata, sc.CANARY),
     )
     return [wire.boolean(key, True) for is_set, key in flags if is_set]
 

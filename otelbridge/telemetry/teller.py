@@ -5,11 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otelbridge.domain.ports import OutboxItem, Signal
-from otelbridge.domain.records import TokensUsed, ToolUsed
+from otelbridge.domain.records import (
+    InterceptionEnded,
+    InterceptionStarted,
+    PromptUsed,
+    TokensUsed,
+    ToolUsed,
+)
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry import wire
 from otelbridge.telemetry.accounts import Accounts
 from otelbridge.telemetry.booking import Booker
+from otelbridge.telemetry.briefs import brief_of, brief_of_open
 from otelbridge.telemetry.cleaning import Cleaner
 from otelbridge.telemetry.cost import GenaiPricer
 from otelbridge.telemetry.events import interception_attribute, kind_name, log_event
@@ -33,7 +40,8 @@ if TYPE_CHECKING:
     from otelbridge.domain.interception import Closed, Interception
     from otelbridge.domain.ledger import Changes, SeriesKey
     from otelbridge.domain.ports import Pricer
-    from otelbridge.domain.records import InterceptionStarted, Record
+    from otelbridge.domain.recent import Brief, Recent
+    from otelbridge.domain.records import Record
     from otelbridge.telemetry.labels import Labels
     from otelbridge.telemetry.summary import Summary
     from otelbridge.telemetry.variants import Variant
@@ -41,6 +49,8 @@ if TYPE_CHECKING:
 # Items are told and refused as a whole: a body larger than this is split, so that one
 # interception with much content does not exceed a collector's limit (4 MiB for gRPC).
 _MAX_BODY = 1024 * 1024
+# What a canary consists of. Whatever else somebody sends with its id is counted.
+_OF_CANARY = frozenset((InterceptionStarted, PromptUsed, InterceptionEnded))
 
 
 class OtlpTeller:
@@ -55,6 +65,7 @@ class OtlpTeller:
         pricer: Knows prices.
         cleaner: Takes out what must not be told. Nothing else here sees a
             record before.
+        recent: Where briefs of what is finalised are kept; None for nowhere.
     """
 
     def __init__(
@@ -65,6 +76,7 @@ class OtlpTeller:
         booker: Booker,
         pricer: Pricer,
         cleaner: Cleaner,
+        recent: Recent | None = None,
     ) -> None:
         self._variants = self._all_variants = tuple(variants)
         self._spared = 0
@@ -72,6 +84,7 @@ class OtlpTeller:
         self._booker = booker
         self._values = Valuation(pricer)
         self._cleaner = cleaner
+        self._recent = recent
 
     def record_arrived(
         self, record: Record, start: InterceptionStarted | None, changes: Changes
@@ -80,6 +93,8 @@ class OtlpTeller:
         if start is None:
             changes.count(ins.RECORDS_ORPHAN, kind_name(record))
         account, value = self._accounts.of(start), None
+        if account.is_canary and type(record) in _OF_CANARY:
+            return
         if isinstance(record, TokensUsed):
             value = self._values.arrived(record, start and self._cleaner.start(start))
         elif isinstance(record, ToolUsed):
@@ -98,7 +113,10 @@ class OtlpTeller:
             provider=account.provider,
             value_of=lambda record: self._values.told(record, start),
         )
-        self._booker.interception(summary, account, changes)
+        if not account.is_canary:
+            self._booker.interception(summary, account, changes)
+        if self._recent is not None and not account.is_canary:
+            changes.recent.append(brief_of(summary, account))
         return [item for variant in self._variants for item in _told(summary, variant)]
 
     def record_late(self, record: Record, closed: Closed, changes: Changes) -> Sequence[OutboxItem]:
@@ -133,10 +151,26 @@ class OtlpTeller:
     def committed(self, changes: Changes) -> None:
         """Note that the changes are durable: label values admitted in them count from now on."""
         self._booker.committed(changes)
+        if self._recent is not None:
+            self._recent.add(changes.recent)
+
+    def brief_of_open(self, start: InterceptionStarted, records: Iterable[Record]) -> Brief:
+        """Return the brief of an interception that is not finalised; nothing is booked."""
+        return brief_of_open(
+            self._cleaner.start(start),
+            records,
+            self._accounts.of(start),
+            with_safe_name=self._cleaner.with_safe_name,
+        )
 
 
 def build_teller(
-    config: Config, bits: Mapping[str, int], labels: Labels, *, known: Iterable[SeriesKey] = ()
+    config: Config,
+    bits: Mapping[str, int],
+    labels: Labels,
+    *,
+    known: Iterable[SeriesKey] = (),
+    recent: Recent | None = None,
 ) -> OtlpTeller:
     """Build a teller from the settings.
 
@@ -145,6 +179,7 @@ def build_teller(
         bits: Each destination's bit (``1 << i``), by its name.
         labels: Admits values as labels.
         known: The series of the ledger.
+        recent: See `OtlpTeller`.
 
     Raises:
         ConfigError: If the file of prices cannot be read or is wrong.
@@ -165,6 +200,7 @@ def build_teller(
         ),
         pricer=GenaiPricer(providers, load_prices(overrides) if overrides else None),
         cleaner=cleaner,
+        recent=recent,
     )
 
 

@@ -1,8 +1,10 @@
-"""The HTTP application: /metrics, /healthz, /readyz, and the gateways' endpoint for people."""
+"""The HTTP application: /metrics, /healthz, /readyz, the page, and the gateways' endpoint."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hmac
 import ipaddress
 from typing import TYPE_CHECKING, TypeAlias
@@ -17,7 +19,8 @@ from otelbridge.errors import escaped
 from otelbridge.transports.gateway.endpoint import PATH, Refusal, peer_address
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -36,7 +39,6 @@ MAX_HEADER_BYTES = 16 * 1024
 LINE_OVERHEAD = len(": \r\n")
 # A scraper says how long it will wait; a person's browser or curl does not.
 _SCRAPER_HEADER = "x-prometheus-scrape-timeout-seconds"
-_GUARDED = frozenset({"/", "/metrics"})
 
 
 def build_app(
@@ -46,6 +48,7 @@ def build_app(
     address: str,
     metrics_token: str | None = None,
     gateways: Gateways | None = None,
+    page: Sequence[Route] = (),
 ) -> Starlette:
     """Build the application.
 
@@ -58,6 +61,7 @@ def build_app(
             Elsewhere the token guards it, and its names are the user's.
         metrics_token: Bearer token that /metrics asks for; None for none.
         gateways: Says at the gateways' endpoint what a gateway would be told.
+        page: What the page for people is served by. Host is checked as for /metrics.
     """
     pages = _Pages(render, readiness, metrics_token)
     app = Starlette(
@@ -65,12 +69,14 @@ def build_app(
             Route("/metrics", pages.metrics),
             Route("/healthz", pages.health),
             Route("/readyz", pages.ready),
+            *page,
             *([] if gateways is None else [Route(PATH, _trial(gateways))]),
         ],
         exception_handlers=ERROR_HANDLERS,
     )
     app.router.redirect_slashes = False
-    app.add_middleware(_Guard, checks_host=is_loopback(address))
+    guarded = frozenset({"/", "/metrics", *(each.path for each in page)})
+    app.add_middleware(_Guard, checked=guarded if is_loopback(address) else frozenset())
     return app
 
 
@@ -118,11 +124,16 @@ class _Pages:
 
 
 class _Guard:
-    """Refuses requests whose head is too large or names a host that is not ours."""
+    """Refuses requests whose head is too large or names a host that is not ours.
 
-    def __init__(self, app: ASGIApp, *, checks_host: bool) -> None:
+    Args:
+        app: Answers the others.
+        checked: Paths for which a request must name a loopback host.
+    """
+
+    def __init__(self, app: ASGIApp, *, checked: AbstractSet[str]) -> None:
         self._app = app
-        self._checks_host = checks_host
+        self._checked = checked
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -134,7 +145,7 @@ class _Guard:
         size = sum(len(name) + len(value) + LINE_OVERHEAD for name, value in headers)
         if size + len(scope["raw_path"]) + len(scope["query_string"]) > MAX_HEADER_BYTES:
             return _error(431, f"the request's head is over {MAX_HEADER_BYTES} bytes")
-        if self._checks_host and scope["path"] in _GUARDED:
+        if scope["path"] in self._checked:
             hosts = [value.decode("latin-1") for name, value in headers if name == b"host"]
             if len(hosts) != 1 or not _is_local(hosts[0]):
                 return _error(421, f'host "{escaped(", ".join(hosts))}" is not served here')
@@ -157,12 +168,47 @@ def _is_local(host: str) -> bool:
 def _check_token(given: str, token: str | None) -> None:
     if token is None:
         return
-    scheme, _, shown = given.partition(" ")
-    is_right = hmac.compare_digest(shown.strip().encode("latin-1", "replace"), token.encode())
-    if scheme.lower() != "bearer" or not is_right:
+    if not _is_shown(token, given):
         raise HTTPException(
             401, "the metrics token is required", headers={"www-authenticate": "Bearer"}
         )
+
+
+def check_password(given: str, token: str | None) -> None:
+    """Check what a browser shows: it asks a person for name and password.
+
+    Args:
+        given: The Authorization header: ``Basic`` with any name and the token
+            for a password (RFC 7617), or ``Bearer`` with the token.
+        token: The token; None if none is asked for.
+
+    Raises:
+        HTTPException: If another one is shown, or none.
+    """
+    if token is None or _is_shown(token, given) or _is_shown(token, _as_bearer(given)):
+        return
+    challenge = 'Basic realm="otelbridge: any name, the metrics token", charset="UTF-8"'
+    raise HTTPException(
+        401, "the metrics token is required", headers={"www-authenticate": challenge}
+    )
+
+
+def _as_bearer(given: str) -> str:
+    """Return Basic credentials as a token; empty if they are none."""
+    scheme, _, encoded = given.partition(" ")
+    if scheme.lower() != "basic":
+        return ""
+    try:
+        pair = base64.b64decode(encoded.strip(), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
+    return f"Bearer {pair.partition(':')[2]}"
+
+
+def _is_shown(token: str, given: str) -> bool:
+    scheme, _, shown = given.partition(" ")
+    is_right = hmac.compare_digest(shown.strip().encode("utf-8", "replace"), token.encode())
+    return is_right and scheme.lower() == "bearer"
 
 
 def _scraper(request: Request) -> tuple[str, str] | None:

@@ -64,7 +64,7 @@ async def _serving(folder: Path) -> AsyncIterator[tuple[Process, dict[str, str]]
 
 async def test_it_prints_a_line_an_address_and_each_can_be_used(folder: Path) -> None:
     async with _serving(folder) as (process, addresses):
-        assert list(addresses) == ["grpc", "http", "metrics", "gateway"]
+        assert list(addresses) == ["grpc", "http", "metrics", "gateway", "page"]
         async with httpx2.AsyncClient(trust_env=False) as client:
             metrics = await client.get(addresses["metrics"])
             ready = await client.get(f"{addresses['http']}/readyz")

@@ -16,9 +16,9 @@ _MISTAKES = {
     '[listen]\ngrcp = "127.0.0.1:1"': "listen.grcp: unknown key; known: "
     "grpc, http, drain_s, insecure",
     "[lisen]\nx = 1": "lisen: unknown key; known: listen, tls, store, journal, assembly, "
-    "telemetry, auth, mcp, prices, content, metrics, log, destination",
+    "telemetry, auth, mcp, prices, content, metrics, page, log, destination",
     '"a\\nb" = 1': "a\\x0ab: unknown key; known: listen, tls, store, journal, assembly, "
-    "telemetry, auth, mcp, prices, content, metrics, log, destination",
+    "telemetry, auth, mcp, prices, content, metrics, page, log, destination",
     "listen = 5": "listen: not a table",
     '[listen]\ngrpc = "127.0.0.1:65536"': 'listen.grpc: port "65536" is not a number '
     "from 0 to 65535",

@@ -23,7 +23,7 @@ BIN = ROOT / ".peers" / "bin"
 PEERS = Path(__file__).parent / "peers"
 
 # Peers that the distribution may have installed; the others are our own builds.
-_DISTRIBUTED = frozenset({"prometheus", "promtool"})
+_DISTRIBUTED = frozenset({"chromium", "prometheus", "promtool"})
 _STEP_S = 0.05
 
 T = TypeVar("T")

@@ -1,0 +1,1 @@
+"""What `otelbridge doctor` looks at: a module for each area."""
