@@ -8,7 +8,7 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from otelbridge.domain.recent import Brief
 
@@ -145,14 +145,14 @@ class Changes:
     Attributes:
         counts: Additions to counters.
         samples: Additions to histograms.
-        usage: Additions by usage row.
+        used: Additions by usage row, as counts in the order of `UsageTotals`.
         admitted: Values newly admitted as labels, by attribute key.
         recent: What it finalises, for the page.
     """
 
     counts: dict[SeriesKey, int] = field(default_factory=dict)
     samples: dict[SeriesKey, _Samples] = field(default_factory=dict)
-    usage: dict[UsageKey, UsageTotals] = field(default_factory=dict)
+    used: dict[UsageKey, list[int]] = field(default_factory=dict)
     admitted: dict[str, list[str]] = field(default_factory=dict)
     recent: list[Brief] = field(default_factory=list)
 
@@ -162,8 +162,13 @@ class Changes:
         samples = {key: samples.distribution() for key, samples in self.samples.items()}
         return {**self.counts, **samples}
 
+    @property
+    def usage(self) -> dict[UsageKey, UsageTotals]:
+        """Return the additions by usage row."""
+        return {key: UsageTotals._make(counts) for key, counts in self.used.items()}
+
     def __bool__(self) -> bool:
-        return bool(self.counts or self.samples or self.usage or self.admitted)
+        return bool(self.counts or self.samples or self.used or self.admitted)
 
     def count(self, instrument: str, *values: str, amount: int = 1) -> None:
         """Add to a counter."""
@@ -202,10 +207,13 @@ class Changes:
         if exemplar is not None:
             samples.exemplars[bucket] = exemplar
 
-    def use(self, key: UsageKey, totals: UsageTotals) -> None:
-        """Add to a row of the usage table."""
-        before = self.usage.get(key)
-        self.usage[key] = totals if before is None else before.plus(totals)
+    def use(self, key: UsageKey, totals: Iterable[int]) -> None:
+        """Add to a row of the usage table, counts in the order of `UsageTotals`."""
+        counts = self.used.get(key)
+        if counts is None:
+            self.used[key] = list(totals)
+        else:
+            counts[:] = map(add, counts, totals)
 
     def merge(self, other: Changes) -> None:
         """Add what another transaction would have added."""
@@ -213,8 +221,8 @@ class Changes:
             self.counts[key] = self.counts.get(key, 0) + amount
         for key, samples in other.samples.items():
             self._merge_samples(key, samples)
-        for usage_key, totals in other.usage.items():
-            self.use(usage_key, totals)
+        for usage_key, counts in other.used.items():
+            self.use(usage_key, counts)
         for label, values in other.admitted.items():
             self.admitted.setdefault(label, []).extend(values)
         self.recent += other.recent

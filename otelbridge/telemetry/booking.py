@@ -14,7 +14,7 @@ from otelbridge.telemetry.ids import chat_place
 from otelbridge.telemetry.servers import tool_error_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from otelbridge.config.sections import TraceGrouping
     from otelbridge.domain.ledger import Changes, SeriesKey
@@ -36,6 +36,8 @@ _MAX_NANOS = 10**14
 _INTERCEPTION = UsageTotals(interceptions=1)
 _PROMPT = UsageTotals(prompts=1)
 _TOOL_CALL = UsageTotals(tool_calls=1)
+_TEXT = sc.Modality.TEXT.value
+_UNKNOWN = sc.Modality.UNKNOWN.value
 _COMPONENTS = tuple(each.value for each in sc.Component)
 
 
@@ -173,9 +175,8 @@ class Booker:
     def _count_tokens(
         self, usage: Usage, agent: tuple[str, str, str], user: str, changes: Changes
     ) -> None:
-        modalities = _modalities(usage)
         for part, instrument in self._counters:
-            for modality, count in modalities[part]:
+            for modality, count in _modalities(usage, part):
                 key = _counter_key(instrument.name, agent, modality, user)
                 if key not in self._known:
                     key = self._series.admitted(key, changes)
@@ -261,26 +262,27 @@ def _values(instrument: str, labels: Mapping[str, str]) -> tuple[str, ...]:
     return tuple([labels.get(key, "") for key in ins.INSTRUMENTS[instrument].attributes])
 
 
-def _modalities(usage: Usage) -> dict[sc.Part, list[tuple[str, int]]]:
-    """Return each part's tokens by modality; input and output always, other parts if not zero.
+def _modalities(usage: Usage, part: sc.Part) -> Sequence[tuple[str, int]]:
+    """Return a part's tokens by modality; input and output always, other parts if not zero.
 
     Which modality cached and reasoning tokens have is known only where the
     record tells that none is audio.
     """
-    rest = sc.Modality.TEXT.value if usage.has_modality else sc.Modality.UNKNOWN.value
-    cached = rest if not usage.audio_input else sc.Modality.UNKNOWN.value
-    thought = rest if not usage.audio_output else sc.Modality.UNKNOWN.value
-    return {
-        sc.Part.INPUT: _with_audio(usage.input_tokens, usage.audio_input, rest),
-        sc.Part.OUTPUT: _with_audio(usage.output_tokens, usage.audio_output, rest),
-        sc.Part.CACHE_READ: [(cached, usage.cache_read)] if usage.cache_read else [],
-        sc.Part.CACHE_WRITE: [(cached, usage.cache_write)] if usage.cache_write else [],
-        sc.Part.REASONING: [(thought, usage.reasoning)] if usage.reasoning else [],
-    }
+    rest = _TEXT if usage.has_modality else _UNKNOWN
+    if part is sc.Part.INPUT:
+        return _with_audio(usage.input_tokens, usage.audio_input, rest)
+    if part is sc.Part.OUTPUT:
+        return _with_audio(usage.output_tokens, usage.audio_output, rest)
+    if part is sc.Part.REASONING:
+        count, audio = usage.reasoning, usage.audio_output
+    else:
+        is_read = part is sc.Part.CACHE_READ
+        count, audio = usage.cache_read if is_read else usage.cache_write, usage.audio_input
+    return ((rest if not audio else _UNKNOWN, count),) if count else ()
 
 
-def _with_audio(tokens: int, audio: int, rest: str) -> list[tuple[str, int]]:
+def _with_audio(tokens: int, audio: int, rest: str) -> Sequence[tuple[str, int]]:
     if not audio:
-        return [(rest, tokens)]
+        return ((rest, tokens),)
     heard = min(audio, tokens)
-    return [(sc.Modality.AUDIO.value, heard), (rest, tokens - heard)]
+    return ((sc.Modality.AUDIO.value, heard), (rest, tokens - heard))
