@@ -35,9 +35,10 @@ DUPLICATE = "otelbridge_records_duplicate_total"
 
 def prompt_of(size: int) -> bytes:
     """Return a prompt whose message has so many bytes."""
-    interception = gw.fresh_id()
-    spare = size - len(gw.prompt(interception, prompt="x" * size).SerializeToString())
-    raw = gw.prompt(interception, prompt="x" * (size + spare)).SerializeToString()
+    # One message: the length of another one's time may differ.
+    message = gw.prompt(gw.fresh_id(), prompt="x" * size)
+    message.prompt = "x" * (2 * size - len(message.SerializeToString()))
+    raw = message.SerializeToString()
     assert len(raw) == size
     return raw
 
