@@ -47,7 +47,7 @@ def test_a_message_one_byte_over_the_limit_fails_that_call_alone(
     gateway: Gateway, held_tokens: HeldTokens
 ) -> None:
     held_tokens.hold()
-    beside = gateway.begin(token_request(HELD[0]))
+    beside = gateway.begin(token_request(HELD[2]))
     held_tokens.await_requests(1)
 
     largest = gateway.call(prompt_of(MAX_BYTES), "/proto.Recorder/RecordPromptUsage")
@@ -56,7 +56,7 @@ def test_a_message_one_byte_over_the_limit_fails_that_call_alone(
 
     assert (largest.error, largest.response) == ("", b"")
     assert (bool(larger.error), larger.response) == (True, None)
-    assert gateway.answer(beside).response == served.held_answer(HELD[0])
+    assert gateway.answer(beside).response == served.held_answer(HELD[2])
 
 
 def test_large_and_small_messages_pass_each_other(gateway: Gateway) -> None:
@@ -82,7 +82,7 @@ def test_a_cancelled_call_is_ended_at_the_bridge_too(
     )
     before = cancelled()
     held_tokens.hold()
-    call = gateway.begin(token_request(HELD[0]))
+    call = gateway.begin(token_request(HELD[3]))
     held_tokens.await_requests(1)
 
     gateway.cancel(call)
