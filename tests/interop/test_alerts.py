@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import grpc
 import pytest
 
 from tests.dashboards.told import RULES, rules
-from tests.interop.bridge import Bridge, Destination
+from tests.interop.bridge import Bridge
 from tests.interop.conftest import peer
 from tests.interop.dashboards_prometheus import Watcher, start_scraping
 from tests.interop.dashboards_workload import STORE, UNPRICED, Workload, refused
 from tests.interop.fragile import FragileCollector
-from tests.interop.gateway import Gateway
 from tests.interop.programs import eventually
-from tests.store.files import BOB, GATEWAY_KEY
-from tests.transports.gateway.attackers import Victim
-from tests.transports.gateway.peers import peer as broken_gateway
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,69 +172,3 @@ def test_a_provider_that_refuses_and_a_model_without_a_price_are_named(
     _await_firing(watcher, "OtelbridgeErrorRate", gen_ai_provider_name="mistral_ai")
     _await_firing(watcher, "OtelbridgeUnpricedUsage", gen_ai_request_model=UNPRICED)
     assert bridge.stop() == 0
-
-
-@contextmanager
-def _refuser() -> Iterator[Destination]:
-    """Run a destination that refuses every span for good."""
-
-    def refuse(_request: bytes, context: grpc.ServicerContext) -> bytes:
-        context.abort(grpc.StatusCode.INVALID_ARGUMENT, "no span is good enough")
-        return b""
-
-    service = "opentelemetry.proto.collector.trace.v1.TraceService"
-    methods = {"Export": grpc.unary_unary_rpc_method_handler(refuse)}
-    server = grpc.server(ThreadPoolExecutor(1))
-    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, methods),))
-    port = server.add_insecure_port("127.0.0.1:0")
-    server.start()
-    yield Destination(name="strict", protocol="grpc", port=port, signals=["traces"])
-    server.stop(None).wait()
-
-
-def _send_nonsense(bridge: Bridge) -> None:
-    """Send a record of an interception that has no id."""
-    method = "/proto.Recorder/RecordTokenUsage"
-    with (
-        grpc.insecure_channel(f"127.0.0.1:{bridge.grpc_port}") as channel,
-        pytest.raises(grpc.RpcError) as refused_call,
-    ):
-        channel.unary_unary(method)(b"\x0a\x03abc", timeout=10.0)
-    assert refused_call.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-
-
-async def _break_the_protocol(bridge: Bridge) -> None:
-    async with broken_gateway(Victim(bridge.http_port), GATEWAY_KEY) as broken:
-        await broken.send(b"\xff" * 12)
-        await broken.websocket.wait_closed()
-
-
-def test_what_gateways_users_and_destinations_do_wrong_is_named(
-    tmp_path: Path, watch: Callable[[Bridge], Watcher], gateway_peer: Path
-) -> None:
-    folder = tmp_path / "bridge"
-    folder.mkdir()
-    store = STORE.replace('limit_usd = "0.10"', 'limit_usd = "0.0001"')
-    settings = 'user_label = true\nlimits = { "gen_ai.request.model" = 1 }\n'
-    with _refuser() as strict:
-        bridge = Bridge(folder, destinations=[strict], store=store, settings=settings)
-        watcher = watch(bridge)
-        with Gateway(gateway_peer, bridge.url, key=GATEWAY_KEY, folder=tmp_path) as gateway:
-            gateway.await_event("connected")
-            eventually(lambda: _check_sessions(watcher))
-            assert gateway.close() == 0
-        bridge.send(Workload(time.time_ns()).records)
-        _send_nonsense(bridge)
-        asyncio.run(_break_the_protocol(bridge))
-
-        _await_firing(watcher, "OtelbridgeRecordsRefused", otelbridge_record_kind="tokens")
-        _await_firing(watcher, "OtelbridgeGatewayProtocolErrors", otelbridge_gateway="eu-1")
-        _await_firing(watcher, "OtelbridgeBudgetSpent", user_id=BOB)
-        _await_firing(watcher, "OtelbridgeLabelOverflow", otelbridge_label="gen_ai.request.model")
-        _await_firing(watcher, "OtelbridgeGatewayGone", otelbridge_gateway="eu-1")
-        _await_firing(watcher, "OtelbridgeDeadLetters", otelbridge_destination="strict")
-        assert bridge.stop() == 0
-
-
-def _check_sessions(watcher: Watcher) -> None:
-    assert watcher.value("sum(otelbridge_gateway_sessions)") == 1
