@@ -236,8 +236,7 @@ class Server:
             page=page.routes if self._config.page.enabled else (),
         )
         context = self._http_context()
-        sockets = bind(listen, key="listen.http")
-        http = HttpServer(app, sockets, gateways=gateways, context=context)
+        http = HttpServer(app, bind(listen, key="listen.http"), gateways=gateways, context=context)
         self._started.push_async_callback(http.stop)
         await http.start()
         scheme = "http" if context is None else "https"
