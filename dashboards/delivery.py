@@ -30,8 +30,12 @@ def counted(name: str, label: str, *matchers: str) -> Query:
 
 def deliveries() -> list[Panel]:
     """Return what destinations take."""
+    return [*_taken(), *_not_taken()]
+
+
+def _taken() -> list[Panel]:
     told, waiting = series("otelbridge.delivery.delivered"), series("otelbridge.delivery.waiting")
-    letters, lag = series("otelbridge.delivery.dead_letters"), series("otelbridge.delivery.lag")
+    lag = series("otelbridge.delivery.lag")
     return [
         lines(
             "Lag by destination",
@@ -59,6 +63,12 @@ def deliveries() -> list[Panel]:
             unit="bytes",
             links=ALERTS,
         ),
+    ]
+
+
+def _not_taken() -> list[Panel]:
+    letters = series("otelbridge.delivery.dead_letters")
+    return [
         lines(
             "Retries a second, by reason",
             "Requests that were not taken and will be sent again.",

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from dashboards import delivery
 from dashboards.delivery import ALERTS, counted
-from dashboards.model import Dashboard, Panel, Query, Row
+from dashboards.model import Panel, Query
 from dashboards.parts import (
     AGENTS,
     HEALTH,
-    TITLES,
     USAGE,
-    bridge_variables,
+    dashboard_of,
     destination_variable,
     lines,
     link,
-    menu,
     number,
 )
 from dashboards.promql import (
@@ -36,6 +36,9 @@ from dashboards.promql import (
     series,
     total,
 )
+
+if TYPE_CHECKING:
+    from dashboards.model import Dashboard
 
 _ONWARD = (link(AGENTS),)
 _COST = (link(USAGE),)
@@ -61,13 +64,6 @@ _MISSING = " - ".join(
 
 
 def _now() -> list[Panel]:
-    tokens = [
-        series(f"otelbridge.records.{name}", f'{KIND}="tokens"')
-        for name in ("received", "duplicate")
-    ]
-    counted = f"({total(increase(tokens[0]))} - ({or_nothing(total(increase(tokens[1])))}))"
-    without = series("aibridge.cost.unpriced", ignoring=(PROVIDER, MODEL, CLIENT))
-    unpriced = f"({or_nothing(total(increase(without)))})"
     return [
         number(
             "Bridges",
@@ -107,17 +103,54 @@ def _now() -> list[Panel]:
             unit="short",
             links=_ONWARD,
         ),
-        number(
-            "Price coverage",
-            "For which part of the time range's token records a price is known.",
-            f"1 - {unpriced} / ({counted} > 0)",
-            unit="percentunit",
-            links=_COST,
-        ),
+        _coverage(),
     ]
 
 
+def _coverage() -> Panel:
+    tokens = [
+        series(f"otelbridge.records.{name}", f'{KIND}="tokens"')
+        for name in ("received", "duplicate")
+    ]
+    counted = f"({total(increase(tokens[0]))} - ({or_nothing(total(increase(tokens[1])))}))"
+    without = series("aibridge.cost.unpriced", ignoring=(PROVIDER, MODEL, CLIENT))
+    unpriced = f"({or_nothing(total(increase(without)))})"
+    return number(
+        "Price coverage",
+        "For which part of the time range's token records a price is known.",
+        f"1 - {unpriced} / ({counted} > 0)",
+        unit="percentunit",
+        links=_COST,
+    )
+
+
+def _received(title: str, description: str, label: str) -> Panel:
+    told = total(rate(series("otelbridge.records.received")), label)
+    return lines(
+        title,
+        description,
+        Query(expr=told, legend=f"{{{{{label}}}}}"),
+        unit="cps",
+        links=_ONWARD,
+        is_stacked=True,
+    )
+
+
 def _records() -> list[Panel]:
+    return [
+        _received("Records in a second", "Well-formed records by kind, repeats included.", KIND),
+        _received(
+            "Records in by gateway",
+            "Well-formed records a second by the gateway that reported; none for callers that "
+            "show no gateway's key.",
+            GATEWAY,
+        ),
+        _books(),
+        *_odd_records(),
+    ]
+
+
+def _books() -> Panel:
     book = {
         "distinct": _DISTINCT,
         "told": _known("otelbridge.records.told"),
@@ -125,37 +158,17 @@ def _records() -> list[Panel]:
         "pending": _OPEN,
         "lost": _known("otelbridge.records.lost"),
     }
+    return lines(
+        "The books",
+        "Distinct records are told, told late, pending or lost.",
+        *(Query(expr=expr, legend=legend) for legend, expr in book.items()),
+        unit="short",
+        links=ALERTS,
+    )
+
+
+def _odd_records() -> list[Panel]:
     return [
-        lines(
-            "Records in a second",
-            "Well-formed records by kind, repeats included.",
-            Query(
-                expr=total(rate(series("otelbridge.records.received")), KIND),
-                legend=f"{{{{{KIND}}}}}",
-            ),
-            unit="cps",
-            links=_ONWARD,
-            is_stacked=True,
-        ),
-        lines(
-            "Records in by gateway",
-            "Well-formed records a second by the gateway that reported; none for callers that "
-            "show no gateway's key.",
-            Query(
-                expr=total(rate(series("otelbridge.records.received")), GATEWAY),
-                legend=f"{{{{{GATEWAY}}}}}",
-            ),
-            unit="cps",
-            links=_ONWARD,
-            is_stacked=True,
-        ),
-        lines(
-            "The books",
-            "Distinct records are told, told late, pending or lost.",
-            *(Query(expr=expr, legend=legend) for legend, expr in book.items()),
-            unit="short",
-            links=ALERTS,
-        ),
         lines(
             "Records lost, by reason",
             "Acknowledged records that the journal has lost because its file was damaged, a "
@@ -188,9 +201,12 @@ def _records() -> list[Panel]:
 
 
 def _calls() -> list[Panel]:
+    return [*_answers(), *_gateways()]
+
+
+def _answers() -> list[Panel]:
     buckets = series("rpc.server.call.duration", part="bucket")
     count = series("rpc.server.call.duration", part="count")
-    version = "service_version"
     return [
         lines(
             "Calls a second, by status",
@@ -216,6 +232,12 @@ def _calls() -> list[Panel]:
             unit="cps",
             links=ALERTS,
         ),
+    ]
+
+
+def _gateways() -> list[Panel]:
+    version = "service_version"
+    return [
         lines(
             "Gateway sessions",
             "Sessions by gateway; 0 for one that the store has and that is not connected.",
@@ -291,18 +313,16 @@ def _sums(counters: tuple[tuple[str, str], ...]) -> list[Query]:
 
 def dashboard() -> Dashboard:
     """Return the dashboard."""
-    return Dashboard(
-        uid=HEALTH,
-        title=TITLES[HEALTH],
-        description="Whether the bridge itself is well: records, delivery, journal and calls.",
-        variables=[*bridge_variables(), destination_variable()],
-        links=menu(),
-        rows=[
-            Row(title="Now", panels=_now()),
-            Row(title="Records", panels=_records()),
-            Row(title="Delivery", panels=delivery.deliveries()),
-            Row(title="Journal", panels=delivery.journal()),
-            Row(title="Calls and gateways", panels=_calls()),
-            Row(title="Limits", panels=_limits()),
-        ],
+    return dashboard_of(
+        HEALTH,
+        "Whether the bridge itself is well: records, delivery, journal and calls.",
+        variables=[destination_variable()],
+        rows={
+            "Now": _now(),
+            "Records": _records(),
+            "Delivery": delivery.deliveries(),
+            "Journal": delivery.journal(),
+            "Calls and gateways": _calls(),
+            "Limits": _limits(),
+        },
     )

@@ -4,12 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.model import DATASOURCE, Link, Panel, Query
-from dashboards.promql import BRIDGES, CLIENT, DESTINATION, MODEL, PROVIDER, names, series
+from dashboards.model import DATASOURCE, Dashboard, Link, Panel, Query, Row
+from dashboards.promql import (
+    BRIDGES,
+    CLIENT,
+    DESTINATION,
+    MODEL,
+    PROVIDER,
+    increase,
+    names,
+    series,
+    share,
+)
 from otelbridge.telemetry.instruments import INSTRUMENTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dashboards.model import Json
 
@@ -32,13 +42,38 @@ def link(uid: str, *, filters: bool = False) -> Link:
     return Link(title=TITLES[uid], url=url)
 
 
+#: The way from what agents do to what it costs.
+TO_USAGE: tuple[Link, ...] = (link(USAGE, filters=True),)
+
+
 def drill(uid: str, variable: str, label: str) -> Link:
     """Return the way from a series to a dashboard about that value alone."""
     title = f"{TITLES[uid]} of ${{__field.labels.{label}}}"
     return Link(title=title, url=f"/d/{uid}?{_KEPT}&var-{variable}=${{__field.labels.{label}}}")
 
 
-def menu() -> list[Json]:
+def dashboard_of(
+    uid: str, description: str, *, variables: Sequence[Json], rows: Mapping[str, Sequence[Panel]]
+) -> Dashboard:
+    """Return a dashboard with what all have: the menu, and the choice of bridges.
+
+    Args:
+        uid: One of `TITLES`.
+        description: What it answers.
+        variables: What else it asks.
+        rows: Its panels, by the heading under which they stand.
+    """
+    return Dashboard(
+        uid=uid,
+        title=TITLES[uid],
+        description=description,
+        variables=[*_bridge_variables(), *variables],
+        links=_menu(),
+        rows=[Row(title=title, panels=panels) for title, panels in rows.items()],
+    )
+
+
+def _menu() -> list[Json]:
     """Return the links above every dashboard: to all others of the tag."""
     return [
         {
@@ -55,7 +90,7 @@ def menu() -> list[Json]:
     ]
 
 
-def bridge_variables() -> list[Json]:
+def _bridge_variables() -> list[Json]:
     """Return what every dashboard asks: which Prometheus, which bridges, how often they tell."""
     return [
         {
@@ -149,6 +184,20 @@ def number(
         width=width,
         height=4,
         limits=limits,
+    )
+
+
+def amount(title: str, description: str, expr: str) -> Panel:
+    """Return a panel with how many of what agents do there are."""
+    return number(title, description, expr, unit="short", links=TO_USAGE, width=3)
+
+
+def failures(title: str, description: str, failed: str, whole: str) -> Panel:
+    """Return a panel with which part of what agents did in the time range failed."""
+    expr = share(increase(failed), increase(whole))
+    limits = (0.05, 0.2)
+    return number(
+        title, description, expr, unit="percentunit", links=TO_USAGE, width=3, limits=limits
     )
 
 

@@ -25,6 +25,7 @@ COMPONENT = label_name(sc.COST_COMPONENT)
 TOKEN_TYPE = label_name(sc.TOKEN_TYPE)
 ERROR = label_name(sc.ERROR_TYPE)
 TOOL = label_name(sc.TOOL_NAME)
+SERVER = label_name(sc.SERVER_ADDRESS)
 INJECTED = label_name(sc.TOOL_INJECTED)
 KIND = label_name(sc.RECORD_KIND)
 REASON = label_name(sc.REASON)
@@ -118,6 +119,11 @@ def nothing() -> str:
 def or_nothing(expr: str) -> str:
     """Return a number of what may never have happened; 0 only while a bridge tells so."""
     return f"{expr} or {nothing()}"
+
+
+def share(some: str, whole: str) -> str:
+    """Return which part of the whole some of it is; 0 where that has never happened."""
+    return f"({or_nothing(total(some))}) / ({total(whole)} > 0)"
 
 
 def or_none(expr: str, label: str) -> str:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from dashboards.model import Dashboard, Panel, Query, Row
+from dashboards.model import Panel, Query
 from dashboards.parts import (
     AGENTS,
     HEALTH,
-    TITLES,
     USAGE,
     bars,
-    bridge_variables,
+    dashboard_of,
     drill,
     lines,
     link,
-    menu,
     number,
     request_variables,
 )
@@ -38,6 +36,8 @@ from dashboards.promql import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from dashboards.model import Dashboard
 
 #: What the recording rules call the part of a budget that its period will have taken.
 PROJECTED = "user:aibridge_budget_projected:ratio"
@@ -263,16 +263,14 @@ def _budgets() -> list[Panel]:
 
 def dashboard() -> Dashboard:
     """Return the dashboard."""
-    return Dashboard(
-        uid=USAGE,
-        title=TITLES[USAGE],
-        description="What LLM requests use and cost: by model, provider, client and user.",
-        variables=[*bridge_variables(), *request_variables()],
-        links=menu(),
-        rows=[
-            Row(title="Now", panels=_now()),
-            Row(title="Over time", panels=_over_time()),
-            Row(title="Who and what", panels=_shares()),
-            Row(title="Budgets", panels=_budgets()),
-        ],
+    return dashboard_of(
+        USAGE,
+        "What LLM requests use and cost: by model, provider, client and user.",
+        variables=request_variables(),
+        rows={
+            "Now": _now(),
+            "Over time": _over_time(),
+            "Who and what": _shares(),
+            "Budgets": _budgets(),
+        },
     )

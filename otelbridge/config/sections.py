@@ -20,11 +20,12 @@ Events: TypeAlias = Literal["span", "log", "both"]
 TraceGrouping: TypeAlias = Literal["interception", "thread"]
 SignalName: TypeAlias = Literal["traces", "metrics", "logs"]
 
-#: The labels that a client's text decides.
+#: The labels that a client's or a gateway's text decides.
 LIMITED_LABELS = (
     "gen_ai.provider.name",
     "gen_ai.request.model",
     "gen_ai.tool.name",
+    "server.address",
     "aibridge.client",
     "error.type",
     "user.id",

@@ -11,7 +11,7 @@ from otelbridge.domain.records import ModelThought, PromptUsed, TokensUsed, Tool
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry import semconv as sc
 from otelbridge.telemetry.ids import chat_place
-from otelbridge.telemetry.servers import tool_error_type
+from otelbridge.telemetry.servers import server_address, tool_error_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -109,6 +109,8 @@ class Booker:
         agent = self._agent(account, changes)
         user = self._user(account, changes)
         self._count(changes, ins.INTERCEPTIONS, *agent, summary.outcome.value, user)
+        if interception.thread.root_id == interception.id:
+            self._count(changes, ins.THREADS, *agent)
         changes.use(account.usage_key(summary.start_ns), _INTERCEPTION)
         error = ""
         if summary.error_type:
@@ -210,13 +212,14 @@ class Booker:
         changes.count_series(key, amount)
 
     def _tool(self, tool: ToolUsed, changes: Changes) -> None:
-        self._count(
-            changes,
-            ins.TOOL_CALLS,
-            self._labels.value(sc.TOOL_NAME, tool.tool, changes),
-            "true" if tool.injected else "false",
-            tool_error_type(tool.invocation_error) if tool.invocation_error else "",
-        )
+        error = tool_error_type(tool.invocation_error) if tool.invocation_error else ""
+        name = self._labels.value(sc.TOOL_NAME, tool.tool, changes)
+        injected = "true" if tool.injected else "false"
+        self._count(changes, ins.TOOL_CALLS, name, injected, error)
+        if tool.injected and tool.server_url:
+            address = server_address(tool.server_url)
+            address = self._labels.value(sc.SERVER_ADDRESS, address, changes)
+            self._count(changes, ins.MCP_TOOL_CALLS, address, error)
 
     def _agent(self, account: Account, changes: Changes) -> tuple[str, str, str]:
         """Return the labels provider, model and client."""

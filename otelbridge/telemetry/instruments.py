@@ -70,8 +70,10 @@ _GENAI = (
 
 INTERCEPTIONS = "aibridge.interceptions"
 ACTIVE = "aibridge.interceptions.active"
+THREADS = "aibridge.threads"
 PROMPTS = "aibridge.prompts"
 TOOL_CALLS = "aibridge.tool.calls"
+MCP_TOOL_CALLS = "aibridge.mcp.tool.calls"
 THOUGHTS = "aibridge.model_thoughts"
 COST = "aibridge.cost"
 UNPRICED = "aibridge.cost.unpriced"
@@ -106,6 +108,12 @@ _RECORDS = (
         *_MODEL,
         kind=InstrumentKind.UP_DOWN_COUNTER,
     ),
+    counter(
+        THREADS,
+        "{thread}",
+        "Threads begun: finalised interceptions that are the root of their own thread.",
+        *_AGENT,
+    ),
     counter(PROMPTS, "{prompt}", "Prompts.", *_AGENT),
     counter(
         TOOL_CALLS,
@@ -113,6 +121,13 @@ _RECORDS = (
         "Tools that a model asked for.",
         sc.TOOL_NAME,
         sc.TOOL_INJECTED,
+        sc.ERROR_TYPE,
+    ),
+    counter(
+        MCP_TOOL_CALLS,
+        "{call}",
+        "Tools that the gateway ran itself, by the MCP server that it asked.",
+        sc.SERVER_ADDRESS,
         sc.ERROR_TYPE,
     ),
     counter(THOUGHTS, "{thought}", "Thoughts that a model told.", *_AGENT),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from otelbridge.telemetry import semconv as sc
@@ -33,6 +34,15 @@ _ERRORS = (
 _SEARCHED = 1024
 
 
+class _Server(NamedTuple):
+    """A URL without what may be secret; no port where the URL leaves it to the scheme."""
+
+    scheme: str
+    host: str
+    port: int | None
+    path: str
+
+
 def server_attributes(url: str) -> tuple[bytes, ...]:
     """Return the server's address, port and URL without user information, query and fragment.
 
@@ -42,23 +52,42 @@ def server_attributes(url: str) -> tuple[bytes, ...]:
     return _server_attributes(url) if len(url) <= MAX_URL else ()
 
 
+def server_address(url: str) -> str:
+    """Return the server's address as `server_attributes` tells it; ``unknown`` if it does not."""
+    return _server_address(url) if len(url) <= MAX_URL else sc.UNKNOWN
+
+
 @lru_cache(maxsize=1024)
 def _server_attributes(url: str) -> tuple[bytes, ...]:
+    server = _server(url)
+    if server is None:
+        return ()
+    scheme, host, port, path = server
+    netloc = f"[{host}]" if ":" in host else host
+    netloc = netloc if port is None else f"{netloc}:{port}"
+    return (
+        wire.text(sc.SERVER_ADDRESS, host),
+        wire.integer(sc.SERVER_PORT, _DEFAULT_PORTS[scheme] if port is None else port),
+        wire.text(sc.MCP_SERVER_URL, f"{scheme}://{netloc}{path}"),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _server_address(url: str) -> str:
+    server = _server(url)
+    return sc.UNKNOWN if server is None else server.host
+
+
+def _server(url: str) -> _Server | None:
+    """Return the parts of an http or https URL that may be told; None for any other text."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:
-        return ()
+        return None
     if parts.scheme not in _DEFAULT_PORTS or not host:
-        return ()
-    netloc = f"[{host}]" if ":" in host else host
-    netloc = netloc if port is None else f"{netloc}:{port}"
-    clean = f"{parts.scheme}://{netloc}{parts.path}"
-    return (
-        wire.text(sc.SERVER_ADDRESS, host),
-        wire.integer(sc.SERVER_PORT, _DEFAULT_PORTS[parts.scheme] if port is None else port),
-        wire.text(sc.MCP_SERVER_URL, clean),
-    )
+        return None
+    return _Server(parts.scheme, host, port, parts.path)
 
 
 def tool_error_type(message: str) -> str:

@@ -163,7 +163,8 @@ def test_a_label_without_a_limit_is_an_error_that_names_those_with_one() -> None
 
     assert str(raised.value) == (
         'metrics.limits: "model" is not a label with a limit; labels: gen_ai.provider.name, '
-        "gen_ai.request.model, gen_ai.tool.name, aibridge.client, error.type, user.id"
+        "gen_ai.request.model, gen_ai.tool.name, server.address, aibridge.client, error.type, "
+        "user.id"
     )
 
 

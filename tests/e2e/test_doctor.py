@@ -233,6 +233,7 @@ async def test_a_canary_is_never_active_and_what_a_gateway_sends_with_its_id_is_
     assert counted == {
         "aibridge_tool_calls_total": 1,
         "aibridge_interceptions_total": 0,
+        "aibridge_threads_total": 0,
         "aibridge_prompts_total": 0,
         "gen_ai_client_inference_usage_input_tokens_total": 7,
     }
@@ -242,6 +243,7 @@ async def _counted(bridge: Bridge) -> dict[str, float]:
     names = (
         "aibridge_tool_calls_total",
         "aibridge_interceptions_total",
+        "aibridge_threads_total",
         "aibridge_prompts_total",
         "gen_ai_client_inference_usage_input_tokens_total",
     )

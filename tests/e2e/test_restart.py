@@ -53,6 +53,12 @@ def session(interception: str) -> list[Message]:
     ]
 
 
+def ran(interception: str) -> Message:
+    """Return a tool that the gateway ran at an MCP server."""
+    server = "https://user:secret@mcp.example.com/mcp?key=secret"
+    return gw.tool(interception, injected=True, server_url=server, tool_call_id="call_2")
+
+
 async def totals(bridge: Bridge) -> dict[Any, float]:
     """Return every sample of /metrics that records are booked under."""
     samples = await bridge.metrics()
@@ -63,19 +69,21 @@ async def test_all_totals_are_the_same_after_a_restart_and_grow_from_there(tmp_p
     async with Collector() as collector:
         async with running(tmp_path, collector) as bridge:
             first = gw.fresh_id()
-            await gw.send(bridge, *session(first), gw.prompt(first))
+            await gw.send(bridge, *session(first), gw.prompt(first), ran(first))
             await gw.told(bridge, first)
             before = await totals(bridge)
         async with running(tmp_path, collector) as bridge:
             after = await totals(bridge)
             second = gw.fresh_id()
-            await gw.send(bridge, *session(second), gw.prompt(second))
+            await gw.send(bridge, *session(second), gw.prompt(second), ran(second))
             await gw.told(bridge, second)
             doubled = await totals(bridge)
 
     assert after == before
     counters = {key for key in before if key[0].endswith(("_total", "_bucket", "_count"))}
     assert sum(before[key] for key in counters) > 20
+    counted = {name for name, _ in counters if name.startswith("aibridge_")}
+    assert counted >= {"aibridge_threads_total", "aibridge_mcp_tool_calls_total"}
     assert {key: doubled[key] for key in counters} == {key: 2 * before[key] for key in counters}
 
 
@@ -204,6 +212,27 @@ async def test_a_record_that_comes_after_the_restart_is_told_late_with_the_same_
     assert late.span_id == span.span_id
     assert attributes(late.attributes)["gen_ai.usage.input_tokens"] == 100
     assert booked == [100, 1]
+
+
+async def test_a_thread_goes_on_after_the_restart_and_late_tools_are_counted_at_their_server(
+    tmp_path: Path,
+) -> None:
+    first, follow_up = gw.fresh_id(), gw.fresh_id()
+    names = ("threads", "interceptions", "mcp_tool_calls")
+    async with Collector() as collector:
+        async with running(tmp_path, collector) as bridge:
+            await gw.send(bridge, *session(first))
+            await gw.told(bridge, first)
+        async with running(tmp_path, collector) as bridge:
+            answers = gw.start(follow_up, correlating_tool_call_id="call_1")
+            await gw.send(bridge, answers, gw.end(follow_up, ended_at=gw.now(1)), ran(first))
+            await gw.told(bridge, follow_up)
+            await collector.wait_for(lambda c: len(c.logs) == 1)
+            booked = [await bridge.total(f"aibridge_{name}_total") for name in names]
+            calls = "aibridge_mcp_tool_calls_total"
+            there = await bridge.total(calls, server_address="mcp.example.com")
+
+    assert (booked, there) == ([1, 2, 1], 1)
 
 
 async def test_a_budget_is_exceeded_right_after_the_restart(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from google.protobuf.any_pb2 import Any as Packed
 from google.protobuf.struct_pb2 import Value
 
 from tests.interop.programs import environment
-from tests.interop.sent import Interception, Record, Tool, interceptions
+from tests.interop.sent import Interception, Record, Tool, interceptions, parent_of
 from tests.interop.session import Turn
 from tests.store.files import ALICE, BOB, GATEWAY, PEOPLE
 
@@ -34,6 +34,9 @@ period = "day"
 """
 UNPRICED = "house-model-1"
 _MS = 1_000_000
+# The turn that the provider refuses: it asks for no tool, so what follows up on it is a
+# thread of its own.
+_FAILS = 3
 
 
 class _Agent(NamedTuple):
@@ -63,9 +66,12 @@ class Workload:
     def __init__(self, now_ns: int) -> None:
         self.records: list[Record] = []
         for number, agent in enumerate(_AGENTS):
+            after: str | None = None
             for turn in range(4 + number):
                 begin = now_ns - (20 - turn) * 1000 * _MS
-                self.records += _turn(agent, begin, size=turn + 1, fails=turn == 3)
+                size, fails = turn + 1, turn == _FAILS
+                self.records += _turn(agent, begin, size=size, fails=fails, after=after)
+                after = f"{self.records[-1].id}-Read"  # type: ignore[union-attr]  # an end
         self.sent = interceptions(self.records)
 
     def total(self, count: Callable[[Interception], float], by: str | None = None) -> Sums:
@@ -80,6 +86,10 @@ class Workload:
         """Return how many records of a kind were sent."""
         return sum(isinstance(record, kind) for record in self.records)
 
+    def begun(self, each: Interception) -> bool:
+        """Return whether an interception begins a thread."""
+        return parent_of(each, self.sent) is None
+
     def tools(self) -> list[Tool]:
         """Return every tool call."""
         return [record for record in self.records if isinstance(record, Tool)]
@@ -93,15 +103,20 @@ def tokens(each: Interception) -> float:
     return each.input_tokens + each.output_tokens
 
 
-def _turn(agent: _Agent, begin_ns: int, *, size: int, fails: bool) -> list[Record]:
-    """Return one request with a prompt, a thought and tools; the fourth fails."""
-    turn = Turn(begin_ns, initiator_id=agent.user)
+def _turn(
+    agent: _Agent, begin_ns: int, *, size: int, fails: bool, after: str | None
+) -> list[Record]:
+    """Return one request with a prompt, a thought and tools of two servers; the fourth fails."""
+    turn = Turn(begin_ns, initiator_id=agent.user, after=after)
     turn.start.provider, turn.start.model = agent.provider, agent.model
     turn.start.client = agent.client
     turn.start.metadata["Username"].CopyFrom(_packed(Value(string_value=agent.user)))
     if fails:
         return [turn.start, turn.prompt(5), turn.end(200.0 * size, error="rate_limited")]
     used = turn.tokens(50, counted=(100 * size, 40 * size), cached=(1000 * size, 200 * size))
+    ran = turn.injected_tool(80, "search_issues", error=None if size > 1 else "timeout of it")
+    if size % 2 == 0:
+        ran.server_url = ran.server_url.replace("mcp.", "wiki.")
     used.metadata["output_reasoning"].CopyFrom(_packed(Value(number_value=10 * size)))
     return [
         turn.start,
@@ -109,7 +124,7 @@ def _turn(agent: _Agent, begin_ns: int, *, size: int, fails: bool) -> list[Recor
         used,
         turn.thought(60),
         turn.tool(70, "Read"),
-        turn.injected_tool(80, "search_issues", error=None if size > 1 else "timeout of it"),
+        ran,
         turn.end(300.0 * size),
     ]
 

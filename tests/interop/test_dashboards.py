@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -19,7 +21,7 @@ from tests.interop.conftest import peer
 from tests.interop.dashboards_prometheus import Watcher, start_receiving, start_scraping, values
 from tests.interop.dashboards_workload import STORE, UNPRICED, Workload, ledger, tokens
 from tests.interop.programs import eventually, free_ports
-from tests.interop.sent import Prompt, Tokens
+from tests.interop.sent import Tokens, Tool
 from tests.store.files import ALICE, BOB
 
 if TYPE_CHECKING:
@@ -252,8 +254,6 @@ def test_requests_and_failures_are_what_was_sent(world: World, way: str) -> None
     assert world.number(way, "agents: Requests A") == pytest.approx(len(sent.sent))
     share = failed / len(sent.sent)
     assert world.number(way, "agents: Failed requests A") == pytest.approx(share)
-    prompts = len(sent.sent) / sent.number(Prompt)
-    assert world.number(way, "agents: Requests a prompt A") == pytest.approx(prompts)
     if way == "scraped":  # by OTLP a gauge that has gone stays for five minutes, as it was
         assert world.number(way, "agents: Active now A") == 0
     assert world.ask(way, "usage: Requests by client A") == pytest.approx(clients)
@@ -272,6 +272,47 @@ def test_tool_calls_are_what_was_sent(world: World, way: str) -> None:
     share = len(failed) / len(tools)
     assert failed
     assert world.number(way, "agents: Failed tool calls A") == pytest.approx(share)
+
+
+def _host(tool: Tool) -> str:
+    return str(urlsplit(tool.server_url).hostname)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_tool_calls_at_mcp_servers_are_what_was_sent(world: World, way: str) -> None:
+    ran = [tool for tool in world.workload.tools() if tool.injected]
+    calls = Counter(_host(tool) for tool in ran)
+    failed = Counter(_host(tool) for tool in ran if tool.HasField("invocation_error"))
+    shares = {server: failed[server] / calls[server] for server in calls}
+
+    assert world.ask(way, "agents: Tool calls by MCP server A") == pytest.approx(calls)
+    assert world.ask(way, "agents: Failed tool calls by MCP server A") == pytest.approx(shares)
+    assert sorted(shares) == ["mcp.example.com", "wiki.example.com"]
+    assert min(shares.values()) == 0 < max(shares.values())
+    share = failed.total() / calls.total()
+    assert world.number(way, "agents: Failed MCP calls A") == pytest.approx(share)
+    by_error = world.ask(way, "agents: Failed tool calls a second by MCP server A")
+    errors = {key: value * 600 for key, value in by_error.items() if value}
+    assert errors == pytest.approx({"timeout mcp.example.com": failed.total()})
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_threads_are_what_was_sent(world: World, way: str) -> None:
+    sent = world.workload
+    begun = sent.total(sent.begun, "client")
+    requests = sent.total(lambda _: 1, "client")
+    a_thread = {client: requests[client] / begun[client] for client in begun}
+    all_begun = sum(begun.values())
+
+    assert len(set(a_thread.values())) == len(begun) == 2
+    assert world.number(way, "agents: Threads begun A") == pytest.approx(all_begun)
+    share = len(sent.sent) / all_begun
+    assert world.number(way, "agents: Requests a thread A") == pytest.approx(share)
+    assert world.ask(way, "agents: Threads begun by client A") == pytest.approx(begun)
+    assert world.ask(way, "agents: Requests a thread by client A") == pytest.approx(a_thread)
+    assert world.ask(way, "agents: Requests a thread over time A") == pytest.approx(a_thread)
+    a_second = world.ask(way, "agents: Threads begun a second A")
+    assert {key: value * 600 for key, value in a_second.items()} == pytest.approx(begun)
 
 
 @pytest.mark.parametrize("way", WAYS)

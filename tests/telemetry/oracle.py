@@ -136,6 +136,7 @@ class Oracle:
             if first:
                 provider = start_attributes(case.start, first[0].metadata)["gen_ai.provider.name"]
             count(1, "aibridge.interceptions", provider, outcome_of(case))
+            count(self.root(case) is case, "aibridge.threads", provider)
             for row in case.of(3):
                 part = parts_of(row)
                 for name, instrument in _COUNTED.items():
@@ -145,6 +146,10 @@ class Oracle:
             count(len(case.of(4)), "aibridge.model_thoughts", provider)
             for row in case.of(5):
                 count(1, "aibridge.tool.calls", str(row.sent.injected).lower())
+                if row.sent.injected and row.sent.server_url:
+                    told = call_attributes(row.sent)
+                    at, error = told.get("server.address", "unknown"), told.get("error.type", "")
+                    count(1, "aibridge.mcp.tool.calls", at, error)
         return {key: amount for key, amount in found.items() if amount}
 
     def _place(self, case: Case, *, is_thread: bool) -> str:

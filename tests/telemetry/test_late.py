@@ -15,6 +15,7 @@ from tests.telemetry.records import (
     ENDED,
     INTERCEPTION,
     PROMPTED,
+    RAN,
     SESSION,
     STARTED,
     THOUGHT,
@@ -101,10 +102,17 @@ def test_late_usage_is_booked_as_if_it_had_been_in_time_but_for_the_histograms()
     in_time = tell([STARTED, USED]).changes
 
     counters = {key: value for key, value in in_time.series.items() if isinstance(value, int)}
-    del counters[
-        "aibridge.interceptions", ("anthropic", STARTED.model, "Claude Code", "incomplete", "")
-    ]
+    agent = ("anthropic", STARTED.model, "Claude Code")
+    del counters["aibridge.interceptions", (*agent, "incomplete", "")]
+    del counters["aibridge.threads", agent]
     assert late.series == {**counters, ("otelbridge.records.late", ("tokens",)): 1}
+
+
+def test_a_late_tool_of_an_mcp_server_is_counted_there_and_begins_no_thread() -> None:
+    told = tell_late(changed(RAN, invocation_error="request timed out"))
+
+    assert told.series("aibridge.mcp.tool.calls") == {("mcp.example.com", "timeout"): 1}
+    assert not told.series("aibridge.threads")
 
 
 def test_late_usage_is_added_to_the_users_row() -> None:

@@ -26,7 +26,8 @@ SOME = (
     Options("dup", "EVENT_ONLY", "interception", "both"),
     Options("latest", "SPAN_ONLY", "thread", "log"),
 )
-#: Counters that the oracle knows, and which of their labels: provider, outcome, injected.
+#: Counters that the oracle knows, and which of their labels: provider, outcome, injected,
+#: server and error.
 LABELS = {
     **{
         f"gen_ai.client.inference.usage.{part}": (1,)
@@ -39,10 +40,12 @@ LABELS = {
         )
     },
     "aibridge.interceptions": (0, 3),
+    "aibridge.threads": (0,),
     "aibridge.prompts": (0,),
     "aibridge.model_thoughts": (0,),
     "aibridge.usage.inconsistent": (0,),
     "aibridge.tool.calls": (1,),
+    "aibridge.mcp.tool.calls": (0, 1),
 }
 
 

@@ -74,6 +74,7 @@ def test_only_what_a_client_decides_becomes_other(instrument: Instrument) -> Non
         "gen_ai.provider.name",
         "gen_ai.request.model",
         "gen_ai.tool.name",
+        "server.address",
         "aibridge.client",
         "error.type",
         "user.id",

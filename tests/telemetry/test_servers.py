@@ -5,13 +5,28 @@ from __future__ import annotations
 import pytest
 from opentelemetry.proto.common.v1.common_pb2 import KeyValue
 
-from otelbridge.telemetry.servers import server_attributes, tool_error_type
+from otelbridge.telemetry.servers import server_address, server_attributes, tool_error_type
 from tests.telemetry.told import Value, attributes
 
 
 def told(url: str) -> dict[str, Value]:
     """Return what is told of a URL."""
     return attributes(KeyValue.FromString(pair[1:]) for pair in server_attributes(url))
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("https://user:pw@MCP.example.com:8443/a/b?key=pw#pw", "mcp.example.com"),
+        ("http://[::1]:8080/mcp", "::1"),
+        ("http://pw@[::1/", "unknown"),
+        ("user:pw@host/mcp?key=pw", "unknown"),
+        ("ftp://host/pw", "unknown"),
+        ("http://host/" + "a" * 2000, "unknown"),
+    ],
+)
+def test_an_address_alone_is_the_one_that_is_told_of_the_url(url: str, address: str) -> None:
+    assert server_address(url) == told(url).get("server.address", "unknown") == address
 
 
 def test_a_url_is_told_without_user_information_query_and_fragment() -> None:
