@@ -130,8 +130,7 @@ def _round_us(teller: OtlpTeller, interceptions: Sequence[Sequence[Record]]) -> 
 def _add(assembler: Assembler, interceptions: Sequence[Sequence[Record]]) -> None:
     for records in interceptions:
         for record in records:
-            assembler.verdict(record)
-            assembler.add(record)
+            assembler.take(record)
 
 
 def _book(teller: OtlpTeller, interceptions: Sequence[Sequence[Record]], changes: Changes) -> None:

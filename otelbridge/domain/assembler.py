@@ -10,7 +10,7 @@ import heapq
 from dataclasses import dataclass, field
 from enum import Enum
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID
 
 from otelbridge.domain.interception import Interception, Parent, ToolCall
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 _NS = 1_000_000_000
 # An interception is told at most this long after its end, however many records follow.
 _MAX_GRACE_NS = 60 * _NS
+# Where an interception begins and ends.
+_BOUNDS = frozenset((InterceptionStarted, InterceptionEnded))
 
 
 class Verdict(Enum):
@@ -88,32 +90,20 @@ class Assembler:
         """Return the number of records of all open interceptions."""
         return self._records
 
-    def verdict(self, record: Record) -> Verdict:
-        """Return what the record means, if its interception was not finalised."""
+    def take(self, record: Record) -> Verdict:
+        """Return what the record means, if its interception was not finalised; add a fresh one."""
         opened = self._open.get(record.interception_id.int)
-        if opened is None:
-            return Verdict.FRESH
-        if record.identity in opened.records:
-            return Verdict.DUPLICATE
-        if opened.start is not None and isinstance(record, InterceptionStarted):
-            return Verdict.CONFLICT
+        if opened is not None:
+            if record.identity in opened.records:
+                return Verdict.DUPLICATE
+            if opened.start is not None and type(record) is InterceptionStarted:
+                return Verdict.CONFLICT
+        self._add(record, opened)
         return Verdict.FRESH
 
     def add(self, record: Record) -> None:
         """Add a fresh record."""
-        key = record.interception_id.int
-        opened = self._open.get(key)
-        if opened is None:
-            opened = self._open[key] = _Open()
-            heapq.heappush(self._deadlines, (record.received_at_ns + self._max_age_ns, key))
-        opened.records[record.identity] = record
-        self._records += 1
-        opened.last_ns = max(opened.last_ns, record.received_at_ns)
-        if isinstance(record, ToolUsed):
-            if record.tool_call_id:
-                self._callers.setdefault(record.tool_call_id, []).append(key)
-        elif isinstance(record, (InterceptionStarted, InterceptionEnded)):
-            self._mark(opened, record)
+        self._add(record, self._open.get(record.interception_id.int))
 
     def remove(self, record: Record) -> None:
         """Take back a record whose commit failed."""
@@ -213,6 +203,20 @@ class Assembler:
     def active(self) -> dict[tuple[str, str], int]:
         """Return the number of starts without an end, by (provider, model) as sent."""
         return dict(self._active)
+
+    def _add(self, record: Record, opened: _Open | None) -> None:
+        key, received_at_ns, kind = record.interception_id.int, record.received_at_ns, type(record)
+        if opened is None:
+            opened = self._open[key] = _Open()
+            heapq.heappush(self._deadlines, (received_at_ns + self._max_age_ns, key))
+        opened.records[record.identity] = record
+        self._records += 1
+        opened.last_ns = max(opened.last_ns, received_at_ns)
+        if kind is ToolUsed:
+            if call_id := cast("ToolUsed", record).tool_call_id:
+                self._callers.setdefault(call_id, []).append(key)
+        elif kind in _BOUNDS:
+            self._mark(opened, cast("InterceptionStarted | InterceptionEnded", record))
 
     def _deadline(self, opened: _Open) -> int:
         if opened.start is None or not opened.ended_ns:

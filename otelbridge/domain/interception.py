@@ -1,4 +1,8 @@
-"""Interceptions: all records of one LLM request, put back together."""
+"""Interceptions: all records of one LLM request, put back together.
+
+Nobody changes these objects. As with records, the classes are not declared
+frozen because making one would take several times as long.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +26,7 @@ if TYPE_CHECKING:
 _R = TypeVar("_R", bound="RecordBase")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class ToolCall:
     """A tool use as other interceptions may refer to it.
 
@@ -41,7 +45,7 @@ class ToolCall:
     injected: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Parent:
     """The interception whose tool call another one answers.
 
@@ -58,7 +62,7 @@ class Parent:
     tools: tuple[ToolCall, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Thread:
     """Where an interception stands in its agent's thread of requests.
 
@@ -74,7 +78,7 @@ class Thread:
     unresolved: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Interception:
     """A finalised interception: what will be told is decided.
 
@@ -128,7 +132,7 @@ class Interception:
         return [record for record in self.records if isinstance(record, kind)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Labels:
     """What later records of a finalised interception are counted under.
 
@@ -145,7 +149,7 @@ class Labels:
     client: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Closed:
     """What is remembered of a finalised interception, for repeats and late records.
 

@@ -8,7 +8,7 @@ from operator import add
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from otelbridge.domain.recent import Brief
 
@@ -124,6 +124,9 @@ class UsageTotals(NamedTuple):
         return UsageTotals(*map(add, self, other))
 
 
+_TOTALS = len(UsageTotals._fields)
+
+
 class _Samples:
     """Samples of one histogram that are not in its distribution yet."""
 
@@ -207,13 +210,15 @@ class Changes:
         if exemplar is not None:
             samples.exemplars[bucket] = exemplar
 
-    def use(self, key: UsageKey, totals: Iterable[int]) -> None:
-        """Add to a row of the usage table, counts in the order of `UsageTotals`."""
-        counts = self.used.get(key)
-        if counts is None:
-            self.used[key] = list(totals)
-        else:
-            counts[:] = map(add, counts, totals)
+    def row(self, key: UsageKey) -> list[int]:
+        """Return what is added to a row of the usage table, to be added to in place.
+
+        Counts are in the order of `UsageTotals`.
+        """
+        row = self.used.get(key)
+        if row is None:
+            row = self.used[key] = [0] * _TOTALS
+        return row
 
     def merge(self, other: Changes) -> None:
         """Add what another transaction would have added."""
@@ -222,7 +227,8 @@ class Changes:
         for key, samples in other.samples.items():
             self._merge_samples(key, samples)
         for usage_key, counts in other.used.items():
-            self.use(usage_key, counts)
+            row = self.row(usage_key)
+            row[:] = map(add, row, counts)
         for label, values in other.admitted.items():
             self.admitted.setdefault(label, []).extend(values)
         self.recent += other.recent

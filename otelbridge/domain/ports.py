@@ -55,9 +55,9 @@ class OutboxRow(NamedTuple):
     body: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class Cost:
-    """What a token record cost, in USD.
+    """What a token record cost, in USD. Nobody changes it; see `otelbridge.domain.records`.
 
     Attributes:
         input: Uncached input tokens.

@@ -68,7 +68,8 @@ def pack(entries: Iterable[Entry]) -> bytes:
     for kind, received, length, interception, identity, payload, prints in entries:
         size = -1 if length is None else length
         sizes = len(prints), len(payload)
-        head = _HEAD.pack(kind, received, size, interception.bytes, identity, *sizes) + prints
+        number = interception.int.to_bytes(16, "big")  # UUID.bytes is a property in Python
+        head = _HEAD.pack(kind, received, size, number, identity, *sizes) + prints
         checksum = zlib.crc32(payload, zlib.crc32(head))
         parts += (_CHECKSUM.pack(checksum), head, payload)
     return b"".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -63,7 +64,7 @@ class LedgerTables:
             self._database,
             "series",
             [
-                (instrument, json.dumps(attributes), born_at_ns, *_columns(value))
+                (instrument, _text(attributes), born_at_ns, *_columns(value))
                 for (instrument, attributes), (born_at_ns, value) in series.items()
             ],
             verb="INSERT OR REPLACE",
@@ -76,7 +77,7 @@ class LedgerTables:
                 "INSERT INTO series (instrument, attributes, born_at_ns, value)"
                 " VALUES (?, ?, ?, ?)"
                 " ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                (instrument, json.dumps(values), now_ns, amount),
+                (instrument, _text(tuple(values)), now_ns, amount),
             )
 
     def admitted(self) -> dict[str, list[str]]:
@@ -153,7 +154,14 @@ def _series(
     return key, Series(born_at_ns, value)
 
 
+# A commit stores some fifty series, the same ones again and again.
+@lru_cache(maxsize=4096)
+def _text(attributes: tuple[str, ...]) -> str:
+    return json.dumps(attributes)
+
+
 def _columns(value: int | Distribution) -> tuple[int | None, str | None, float | None]:
     if isinstance(value, Distribution):
-        return None, json.dumps(value.counts), value.total
+        # As json.dumps does, which takes three times as long.
+        return None, f"[{', '.join(map(str, value.counts))}]", value.total
     return value, None, None

@@ -79,25 +79,17 @@ class Acceptor:
         """Return those that were finalised, and when."""
         return {each.id: each.closed_at_ns for each in self.closed_among(interceptions).values()}
 
-    def accept(self, submission: Submission, received: Received, draft: Draft) -> CallError | None:
-        """Accept a record; return the error that its call is answered with, if any."""
-        record = received.record
-        kind = _KIND_NAMES[submission.kind]
-        closed = draft.closed.get(record.interception_id.int)
-        verdict = self._assembler.verdict(record) if closed is None else _verdict(record, closed)
-        if verdict is Verdict.CONFLICT:
-            draft.changes.count(_REJECTED, kind, "conflict")
-            return AlreadyExistsError(
-                f'interception "{record.interception_id}" was already recorded with another start'
-            )
-        draft.changes.count(RECEIVED, kind, submission.gateway)
-        if verdict is Verdict.DUPLICATE:
-            draft.changes.count(DUPLICATE, kind)
-        elif closed is None:
-            self._add(submission.kind, received, draft)
-        else:
-            self._add_late(record, closed, draft)
-        return None
+    def accept(
+        self, batch: list[Submission], received: list[Received | Exception], draft: Draft
+    ) -> list[Exception | None]:
+        """Accept records that were read; return the error that each call is answered with."""
+        outcomes = [
+            found if isinstance(found, Exception) else self._accept(asked, found, draft)
+            for asked, found in zip(batch, received, strict=True)
+        ]
+        for (kind, gateway), number in draft.received.items():
+            draft.changes.count(RECEIVED, _KIND_NAMES[kind], gateway, amount=number)
+        return outcomes
 
     def committed(self, draft: Draft) -> None:
         """Let memory follow the commit."""
@@ -122,10 +114,29 @@ class Acceptor:
             draft.changes.count(_REJECTED, kind, "fault")
             return error
 
-    def _add(self, kind: RecordKind, received: Received, draft: Draft) -> None:
+    def _accept(self, submission: Submission, received: Received, draft: Draft) -> CallError | None:
+        kind, record = submission.kind, received.record
+        closed = draft.closed.get(record.interception_id.int)
+        verdict = self._assembler.take(record) if closed is None else _verdict(record, closed)
+        if verdict is Verdict.CONFLICT:
+            draft.changes.count(_REJECTED, _KIND_NAMES[kind], "conflict")
+            return AlreadyExistsError(
+                f'interception "{record.interception_id}" was already recorded with another start'
+            )
+        source = kind, submission.gateway
+        draft.received[source] = draft.received.get(source, 0) + 1
+        if verdict is Verdict.DUPLICATE:
+            draft.changes.count(DUPLICATE, _KIND_NAMES[kind])
+        elif closed is None:
+            self._added(kind, received, draft)
+        else:
+            self._add_late(record, closed, draft)
+        return None
+
+    def _added(self, kind: RecordKind, received: Received, draft: Draft) -> None:
+        """Have a record that is in the assembler now committed and booked."""
         record = received.record
         draft.added.append(record)
-        self._assembler.add(record)
         draft.transaction.entries.append(
             Entry(
                 kind,

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from otelbridge.domain.interception import Closed
-    from otelbridge.domain.records import Record
+    from otelbridge.domain.records import Record, RecordKind
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Draft:
             but one that cannot be told leaves no trace.
         changes: What it adds to the ledger.
         transaction: What will be committed.
+        received: How many requests were well formed, by kind and gateway.
         closed: Finalised interceptions that records came for, by number.
         added: Records that were added to the assembler.
         due: Interceptions that were taken from the assembler's deadlines.
@@ -35,6 +36,7 @@ class Draft:
     is_careful: bool = False
     changes: Changes = field(default_factory=Changes)
     transaction: Transaction = field(default_factory=Transaction)
+    received: dict[tuple[RecordKind, str], int] = field(default_factory=dict)
     closed: dict[int, Closed] = field(default_factory=dict)
     added: list[Record] = field(default_factory=list)
     due: list[UUID] = field(default_factory=list)

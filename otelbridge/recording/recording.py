@@ -268,10 +268,7 @@ class Recording:
         draft.closed = self._acceptor.closed_among(wanted)
         if self._backlog is not None and not self._backlog.is_done:
             self._backlog.fetch(key for key in set(wanted) if key.int not in draft.closed)
-        return [
-            found if isinstance(found, Exception) else self._acceptor.accept(asked, found, draft)
-            for asked, found in zip(batch, received, strict=True)
-        ]
+        return self._acceptor.accept(batch, received, draft)
 
     def _finalise_due(self, draft: Draft, *, is_waited_for: bool) -> None:
         backlog = self._backlog

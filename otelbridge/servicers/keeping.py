@@ -27,6 +27,8 @@ _CONTENT: Mapping[RecordKind, str] = MappingProxyType(
 _WORDS: Mapping[RecordKind, str] = MappingProxyType(
     {RecordKind.END: "error_message", RecordKind.TOOL: "invocation_error"}
 )
+# Nothing in these is content: most calls report one of them.
+_WITHOUT_TEXT = frozenset(RecordKind) - _CONTENT.keys() - _WORDS.keys()
 
 
 class Kept(NamedTuple):
@@ -70,13 +72,15 @@ class RequestReader:
         kind, raw, received_at_ns, _, is_canary = submission
         request: Any = parse_request(kind, raw)
         identity = identity_of(kind, request)
-        kept = self.keep(kind, request, keep_content=keep_content)
-        payload = request.SerializeToString() if kept.is_changed else raw
-        receipt = Receipt(received_at_ns, identity, kept.length, kept.prints)
-        record = record_of(kind, request, receipt)
-        if kind is RecordKind.START and CANARY in record.metadata and not is_canary:
-            raise InvalidRequestError(f'metadata key "{CANARY}" is reserved')
-        return Received(record, payload, kept.length, kept.prints.pack())
+        if kind in _WITHOUT_TEXT:
+            record = record_of(kind, request, Receipt(received_at_ns, identity))
+            if kind is RecordKind.START and CANARY in record.metadata and not is_canary:
+                raise InvalidRequestError(f'metadata key "{CANARY}" is reserved')
+            return Received(record, raw)
+        length, prints, is_changed = self.keep(kind, request, keep_content=keep_content)
+        payload = request.SerializeToString() if is_changed else raw
+        receipt = Receipt(received_at_ns, identity, length, prints)
+        return Received(record_of(kind, request, receipt), payload, length, prints.pack())
 
     def keep(self, kind: RecordKind, request: Any, *, keep_content: bool) -> Kept:
         """Leave of a request's content what is kept; return what is known of the rest."""

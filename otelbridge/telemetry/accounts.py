@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from functools import lru_cache
 from time import gmtime, strftime
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from otelbridge.domain.interception import Labels, labels_of
 from otelbridge.domain.ledger import UsageKey
@@ -26,7 +27,8 @@ _MAX_NAME = 256
 _REMEMBERED = 4096
 
 
-class Account(NamedTuple):
+@dataclass(slots=True)
+class Account:
     """What is counted under whose name.
 
     Attributes:
@@ -44,10 +46,15 @@ class Account(NamedTuple):
     client: str
     row: tuple[bytes, str, str, str]
     is_canary: bool = False
+    _rows: dict[int, UsageKey] = field(default_factory=dict)
 
     def usage_key(self, at_ns: int) -> UsageKey:
         """Return the row of the usage table for a record of this time."""
-        return UsageKey(_day(at_ns // _DAY_NS), *self.row)
+        day = at_ns // _DAY_NS
+        row = self._rows.get(day)
+        if row is None:
+            row = self._rows[day] = UsageKey(_day(day), *self.row)
+        return row
 
 
 class Accounts:
@@ -79,7 +86,7 @@ class Accounts:
             user_id = start.initiator_id if start else None
             account = self._account(user_id, labels_of(start))
             if start is not None and sc.CANARY in start.metadata:
-                account = account._replace(is_canary=True)
+                account.is_canary = True
             self._remembered[key] = account
         return account
 

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from functools import lru_cache
-from typing import TYPE_CHECKING
+from functools import lru_cache, partial
+from operator import add
+from typing import TYPE_CHECKING, cast
 
 from otelbridge.domain.ledger import Exemplar, UsageTotals
-from otelbridge.domain.records import ModelThought, PromptUsed, TokensUsed, ToolUsed
+from otelbridge.domain.records import (
+    InterceptionStarted,
+    ModelThought,
+    PromptUsed,
+    TokensUsed,
+    ToolUsed,
+)
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry import semconv as sc
+from otelbridge.telemetry.agent_series import DURATION, PLACES, AgentSeries, Told
 from otelbridge.telemetry.ids import chat_place
 from otelbridge.telemetry.servers import server_address, tool_error_type
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from otelbridge.config.sections import TraceGrouping
     from otelbridge.domain.ledger import Changes, SeriesKey
@@ -33,12 +41,17 @@ _NANO = Decimal(1_000_000_000)
 # 100,000 USD: ten million tokens of the dearest model cost a tenth of it. Records of counts
 # that no request can have would overflow the ledger otherwise.
 _MAX_NANOS = 10**14
-_INTERCEPTION = UsageTotals(interceptions=1)
-_PROMPT = UsageTotals(prompts=1)
-_TOOL_CALL = UsageTotals(tool_calls=1)
 _TEXT = sc.Modality.TEXT.value
 _UNKNOWN = sc.Modality.UNKNOWN.value
-_COMPONENTS = tuple(each.value for each in sc.Component)
+# Fields of a usage row.
+_INTERCEPTIONS = UsageTotals._fields.index("interceptions")
+_PROMPTS = UsageTotals._fields.index("prompts")
+_TOOL_CALLS = UsageTotals._fields.index("tool_calls")
+# Input and output are told always, other parts of a `Usage` if they are not zero.
+_ALWAYS = frozenset((PLACES[sc.Part.INPUT], PLACES[sc.Part.OUTPUT]))
+# Accounts whose series are remembered, and so many different ones.
+_REMEMBERED = 8192
+_REMEMBERED_SERIES = 1024
 
 
 class Booker:
@@ -63,20 +76,18 @@ class Booker:
         user_label: bool = False,
     ) -> None:
         self._labels = labels
-        self._series = series
+        self._limit = series
         self._known = series.known
         self._trace_grouping = trace_grouping
         self._user_label = user_label
-        told = tuple(profiles)
-        self._counters = _instruments(pair for each in told for pair in each.counters)
-        self._histograms = _instruments(pair for each in told for pair in each.histograms)
-        names = dict.fromkeys(name for each in told for name in each.durations)
-        self._durations = tuple(ins.INSTRUMENTS[name] for name in names)
+        self._told = Told.of(profiles)
+        self._of_agent = lru_cache(_REMEMBERED_SERIES)(partial(AgentSeries, self._told))
+        self._remembered: dict[tuple[bytes, str, str, str], AgentSeries] = {}
 
     def committed(self, changes: Changes) -> None:
         """Keep the labels and series that a transaction admitted, once it has been committed."""
         self._labels.committed(changes)
-        self._series.committed(changes)
+        self._limit.committed(changes)
 
     def record(
         self, record: Record, account: Account, value: Valued | None, changes: Changes
@@ -92,101 +103,88 @@ class Booker:
         if isinstance(record, TokensUsed):
             if value is not None:
                 self._tokens(record, account, value, changes)
-        elif isinstance(record, PromptUsed):
-            self._count(changes, ins.PROMPTS, *self._agent(account, changes))
-            changes.use(account.usage_key(record.at_ns), _PROMPT)
         elif isinstance(record, ToolUsed):
             self._tool(record, changes)
-            changes.use(account.usage_key(record.at_ns), _TOOL_CALL)
+            changes.row(account.usage_key(record.at_ns))[_TOOL_CALLS] += 1
+        elif isinstance(record, PromptUsed):
+            self._add(self._series(account, changes).prompts, changes)
+            changes.row(account.usage_key(record.at_ns))[_PROMPTS] += 1
         elif isinstance(record, ModelThought):
-            self._count(changes, ins.THOUGHTS, *self._agent(account, changes))
-        else:
-            self._agent(account, changes)  # so that /metrics can name what is active
+            self._add(self._series(account, changes).thoughts, changes)
+        elif isinstance(record, InterceptionStarted):
+            self._series(account, changes)  # so that /metrics can name what is active
 
     def interception(self, summary: Summary, account: Account, changes: Changes) -> None:
         """Book a finalised interception; its records have been booked as they came."""
         interception = summary.interception
-        agent = self._agent(account, changes)
-        user = self._user(account, changes)
-        self._count(changes, ins.INTERCEPTIONS, *agent, summary.outcome.value, user)
+        series = self._series(account, changes)
+        self._add(series.interceptions(summary.outcome.value), changes)
         if interception.thread.root_id == interception.id:
-            self._count(changes, ins.THREADS, *agent)
-        changes.use(account.usage_key(summary.start_ns), _INTERCEPTION)
-        error = ""
-        if summary.error_type:
-            error = self._labels.value(sc.ERROR_TYPE, summary.error_type, changes)
-        samples: list[tuple[Instrument, str, float]] = []
-        if summary.usage is not None:
-            samples += self._token_samples(summary.usage)
-        if interception.start is not None and interception.end is not None:
-            seconds = (summary.end_ns - summary.start_ns) / _NS
-            samples += [(each, "", seconds) for each in self._durations]
-        self._sample(samples, summary, (agent, error), changes)
-
-    def _token_samples(self, usage: Usage) -> Iterator[tuple[Instrument, str, float]]:
-        for part, instrument in self._histograms:
-            count = usage.input_tokens if part is sc.Part.INPUT else usage.output_tokens
-            yield instrument, part.value, count
+            self._add(series.threads, changes)
+        changes.row(account.usage_key(summary.start_ns))[_INTERCEPTIONS] += 1
+        error = summary.error_type
+        if error:
+            error = self._labels.value(sc.ERROR_TYPE, error, changes)
+        self._sample(series.samples(error), summary, changes)
 
     def _sample(
         self,
-        samples: Iterable[tuple[Instrument, str, float]],
+        samples: Iterable[tuple[Instrument, SeriesKey, int]],
         summary: Summary,
-        of: tuple[tuple[str, str, str], str],
         changes: Changes,
     ) -> None:
-        """Book samples of an agent and error type; each leads to the chat span."""
-        agent, error = of
-        interception = summary.interception
+        """Book samples; each leads to the chat span."""
+        interception, usage = summary.interception, summary.usage
+        has_duration = interception.start is not None and interception.end is not None
+        seconds = (summary.end_ns - summary.start_ns) / _NS
         root_id = interception.thread.root_id
         place = chat_place(interception.id, root_id, self._trace_grouping)
-        for instrument, part, value in samples:
-            exemplar = Exemplar(value, summary.end_ns, place.trace_id, place.span_id)
-            key = _sample_key(instrument.name, agent, error, part)
-            if key not in self._known:
-                key = self._series.admitted(key, changes)
+        for instrument, key, field in samples:
+            if field == DURATION and has_duration:
+                value = seconds
+            elif field != DURATION and usage is not None:
+                value = cast("int", usage[field])
+            else:
+                continue
             changes.sample_series(
-                key,
+                key if key in self._known else self._limit.admitted(key, changes),
                 bounds=instrument.bounds,
                 value=value,
-                exemplar=exemplar,
+                exemplar=Exemplar(value, summary.end_ns, place.trace_id, place.span_id),
             )
 
     def _tokens(
         self, record: TokensUsed, account: Account, value: Valued, changes: Changes
     ) -> None:
-        usage = value.usage
-        agent = self._agent(account, changes)
-        user = self._user(account, changes)
-        if self._counters:
-            self._count_tokens(usage, agent, user, changes)
-        nanos = self._cost(value.cost, agent, user, changes)
-        if usage.inconsistent:
-            self._count(changes, ins.INCONSISTENT, *agent)
+        usage, cost = value
+        series = self._series(account, changes)
+        self._count_tokens(usage, series, changes)
+        row = changes.row(account.usage_key(record.at_ns))
         totals = UsageTotals(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
             cache_read=usage.cache_read,
             cache_write=usage.cache_write,
             reasoning=usage.reasoning,
-            cost_nanos=nanos,
-            unpriced=int(value.cost is None),
+            cost_nanos=self._cost(cost, series, changes),
+            unpriced=int(cost is None),
         )
-        changes.use(account.usage_key(record.at_ns), totals)
+        row[:] = map(add, row, totals)
+        if usage.inconsistent:
+            self._add(series.inconsistent, changes)
 
-    def _count_tokens(
-        self, usage: Usage, agent: tuple[str, str, str], user: str, changes: Changes
-    ) -> None:
-        for part, instrument in self._counters:
-            for modality, count in _modalities(usage, part):
-                key = _counter_key(instrument.name, agent, modality, user)
-                if key not in self._known:
-                    key = self._series.admitted(key, changes)
-                changes.count_series(key, count)
+    def _count_tokens(self, usage: Usage, series: AgentSeries, changes: Changes) -> None:
+        if usage.has_modality:
+            for part, instrument in self._told.counters:
+                for modality, count in _modalities(usage, part):
+                    self._add(series.counter(instrument, modality), changes, count)
+            return
+        for field, key in series.counters:
+            tokens = cast("int", usage[field])
+            if tokens or field in _ALWAYS:
+                self._add(key, changes, tokens)
 
-    def _cost(
-        self, cost: Cost | None, agent: tuple[str, str, str], user: str, changes: Changes
-    ) -> int:
+    def _cost(self, cost: Cost | None, series: AgentSeries, changes: Changes) -> int:
         """Book each component in whole billionths of a dollar and return their sum.
 
         Each component of each record is rounded by itself, a half to the even
@@ -194,98 +192,75 @@ class Booker:
         A component of more than 100,000 USD is booked as that.
         """
         if cost is None:
-            self._count(changes, ins.UNPRICED, *agent)
+            self._add(series.unpriced, changes)
             return 0
         total = 0
-        for component in _COMPONENTS:
+        for component, key in series.costs:
             amount = getattr(cost, component)
             if amount:
                 nanos = min(round(amount * _NANO), _MAX_NANOS)
-                self._count(changes, ins.COST, *agent, component, user, amount=nanos)
+                self._add(key, changes, nanos)
                 total += nanos
         return total
 
-    def _count(self, changes: Changes, instrument: str, *values: str, amount: int = 1) -> None:
-        key = (instrument, values)
+    def _add(self, key: SeriesKey, changes: Changes, amount: int = 1) -> None:
         if key not in self._known:
-            key = self._series.admitted(key, changes)
-        changes.count_series(key, amount)
+            key = self._limit.admitted(key, changes)
+        changes.counts[key] = changes.counts.get(key, 0) + amount
 
     def _tool(self, tool: ToolUsed, changes: Changes) -> None:
         error = tool_error_type(tool.invocation_error) if tool.invocation_error else ""
         name = self._labels.value(sc.TOOL_NAME, tool.tool, changes)
         injected = "true" if tool.injected else "false"
-        self._count(changes, ins.TOOL_CALLS, name, injected, error)
+        self._add((ins.TOOL_CALLS, (name, injected, error)), changes)
         if tool.injected and tool.server_url:
             address = server_address(tool.server_url)
             address = self._labels.value(sc.SERVER_ADDRESS, address, changes)
-            self._count(changes, ins.MCP_TOOL_CALLS, address, error)
+            self._add((ins.MCP_TOOL_CALLS, (address, error)), changes)
 
-    def _agent(self, account: Account, changes: Changes) -> tuple[str, str, str]:
-        """Return the labels provider, model and client."""
-        value = self._labels.value
-        return (
-            value(sc.PROVIDER_NAME, account.provider, changes),
-            value(sc.REQUEST_MODEL, account.model, changes),
-            value(sc.CLIENT, account.client, changes),
-        )
+    def _series(self, account: Account, changes: Changes) -> AgentSeries:
+        """Return the series that an account counts to."""
+        series = self._remembered.get(account.row)
+        if series is None:
+            names = (
+                (sc.PROVIDER_NAME, account.provider),
+                (sc.REQUEST_MODEL, account.model),
+                (sc.CLIENT, account.client),
+                (sc.USER_ID, self._user(account)),
+            )
+            *agent, user = [self._labels.value(key, text, changes) for key, text in names]
+            series = self._of_agent(tuple(agent), user)
+            # What overflows is counted each time, and what is admitted only now may yet fail.
+            if all(self._labels.has(key, text) for key, text in names):
+                if len(self._remembered) >= _REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[account.row] = series
+        return series
 
-    def _user(self, account: Account, changes: Changes) -> str:
-        if not self._user_label or account.user_id is None:
-            return ""
-        return self._labels.value(sc.USER_ID, str(account.user_id), changes)
-
-
-def _instruments(
-    pairs: Iterable[tuple[sc.Part, str]],
-) -> tuple[tuple[sc.Part, Instrument], ...]:
-    return tuple((part, ins.INSTRUMENTS[name]) for part, name in dict.fromkeys(pairs))
-
-
-def _model_labels(agent: tuple[str, str, str]) -> dict[str, str]:
-    return {sc.OPERATION_NAME: sc.CHAT, sc.PROVIDER_NAME: agent[0], sc.REQUEST_MODEL: agent[1]}
-
-
-# What keys are made of are admitted labels: there are few of them.
-@lru_cache(maxsize=8192)
-def _counter_key(
-    instrument: str, agent: tuple[str, str, str], modality: str, user: str
-) -> SeriesKey:
-    labels = {**_model_labels(agent), sc.TOKEN_MODALITY: modality, sc.USER_ID: user}
-    return (instrument, _values(instrument, labels))
-
-
-@lru_cache(maxsize=8192)
-def _sample_key(instrument: str, agent: tuple[str, str, str], error: str, part: str) -> SeriesKey:
-    labels = {**_model_labels(agent), sc.ERROR_TYPE: error, sc.TOKEN_TYPE: part}
-    return (instrument, _values(instrument, labels))
-
-
-def _values(instrument: str, labels: Mapping[str, str]) -> tuple[str, ...]:
-    return tuple([labels.get(key, "") for key in ins.INSTRUMENTS[instrument].attributes])
+    def _user(self, account: Account) -> str:
+        return str(account.user_id) if self._user_label and account.user_id is not None else ""
 
 
 def _modalities(usage: Usage, part: sc.Part) -> Sequence[tuple[str, int]]:
-    """Return a part's tokens by modality; input and output always, other parts if not zero.
+    """Return a part's tokens by modality, of a record that tells audio apart.
 
-    Which modality cached and reasoning tokens have is known only where the
-    record tells that none is audio.
+    Input and output always, other parts if not zero. Which modality cached and
+    reasoning tokens have is known only where none is audio.
     """
-    rest = _TEXT if usage.has_modality else _UNKNOWN
     if part is sc.Part.INPUT:
-        return _with_audio(usage.input_tokens, usage.audio_input, rest)
+        return _with_audio(usage.input_tokens, usage.audio_input)
     if part is sc.Part.OUTPUT:
-        return _with_audio(usage.output_tokens, usage.audio_output, rest)
+        return _with_audio(usage.output_tokens, usage.audio_output)
     if part is sc.Part.REASONING:
         count, audio = usage.reasoning, usage.audio_output
     else:
         is_read = part is sc.Part.CACHE_READ
         count, audio = usage.cache_read if is_read else usage.cache_write, usage.audio_input
-    return ((rest if not audio else _UNKNOWN, count),) if count else ()
+    return ((_UNKNOWN if audio else _TEXT, count),) if count else ()
 
 
-def _with_audio(tokens: int, audio: int, rest: str) -> Sequence[tuple[str, int]]:
+def _with_audio(tokens: int, audio: int) -> Sequence[tuple[str, int]]:
     if not audio:
-        return ((rest, tokens),)
+        return ((_TEXT, tokens),)
     heard = min(audio, tokens)
-    return ((sc.Modality.AUDIO.value, heard), (rest, tokens - heard))
+    return ((sc.Modality.AUDIO.value, heard), (_TEXT, tokens - heard))

@@ -73,6 +73,10 @@ class Labels:
         changes.admitted.setdefault(key, []).append(safe)
         return safe
 
+    def has(self, key: str, text: str) -> bool:
+        """Return whether a text is admitted for good, as it is."""
+        return text in self._admitted.get(key, _NONE) or text in _ALWAYS
+
     def known(self, key: str, text: str) -> str:
         """Return the label for a client's text as it is admitted now; admits nothing."""
         safe = escaped(text, MAX_LENGTH)

@@ -92,8 +92,11 @@ class OtlpTeller:
         """Book a record of an interception whose start is known (None: it never came)."""
         if start is None:
             changes.count(ins.RECORDS_ORPHAN, kind_name(record))
+        kind = type(record)
+        if kind is InterceptionEnded:
+            return  # nothing is counted of it
         account, value = self._accounts.of(start), None
-        if account.is_canary and type(record) in _OF_CANARY:
+        if account.is_canary and kind in _OF_CANARY:
             return
         if isinstance(record, TokensUsed):
             value = self._values.arrived(record, start and self._cleaner.start(start))

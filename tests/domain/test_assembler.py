@@ -73,7 +73,7 @@ def test_the_only_record_of_an_interception_can_be_removed() -> None:
 def test_the_same_record_again_is_a_duplicate() -> None:
     assembler = filled(*RECORDS)
 
-    verdicts = {assembler.verdict(record) for record in RECORDS}
+    verdicts = {assembler.take(record) for record in RECORDS}
 
     assert verdicts == {Verdict.DUPLICATE}
 
@@ -81,8 +81,8 @@ def test_the_same_record_again_is_a_duplicate() -> None:
 def test_a_different_start_is_a_conflict_and_a_different_end_is_not() -> None:
     assembler = filled(*RECORDS)
 
-    assert assembler.verdict(started(at_s=1)) is Verdict.CONFLICT
-    assert assembler.verdict(ended(at_s=8)) is Verdict.FRESH
+    assert assembler.take(started(at_s=1)) is Verdict.CONFLICT
+    assert assembler.take(ended(at_s=8)) is Verdict.FRESH
 
 
 def test_the_earliest_of_differing_ends_wins() -> None:

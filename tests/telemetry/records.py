@@ -7,7 +7,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, TypeVar
 from uuid import UUID
 
-from otelbridge.domain.assembler import Assembler, Verdict
+from otelbridge.domain.assembler import Assembler
 from otelbridge.domain.interception import Closed, Thread, labels_of
 from otelbridge.domain.records import (
     Identity,
@@ -123,8 +123,7 @@ def assembled(records: Iterable[Record], thread: Thread | None = None) -> Interc
     """Return the interception that the real assembler makes of the records."""
     assembler = Assembler(grace_s=0, max_age_s=0)
     for record in records:
-        if assembler.verdict(record) is Verdict.FRESH:
-            assembler.add(record)
+        assembler.take(record)
     return assembler.assembled(INTERCEPTION, thread or Thread(root_id=INTERCEPTION))
 
 
