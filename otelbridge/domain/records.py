@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple, NewType, TypeAlias
+from operator import attrgetter
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, NewType, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -74,6 +75,7 @@ class RecordBase:
     """What every record has.
 
     Attributes:
+        kind: What it is about.
         interception_id: Which interception the record belongs to; never nil.
         identity: The same for two sendings of the same request, and for no others.
         received_at_ns: When the bridge received it. Ages and grace count from here.
@@ -83,6 +85,8 @@ class RecordBase:
             gateway's was missing or absurd.
         metadata: The gateway's free-form metadata.
     """
+
+    kind: ClassVar[RecordKind]
 
     interception_id: UUID
     identity: Identity
@@ -113,6 +117,8 @@ class InterceptionStarted(RecordBase):
         workspace_id: The workspace that the request came from.
     """
 
+    kind: ClassVar[RecordKind] = RecordKind.START
+
     initiator_id: UUID
     provider: str
     model: str
@@ -139,6 +145,8 @@ class InterceptionEnded(RecordBase):
         credential_hint: A masked form of the provider's key.
     """
 
+    kind: ClassVar[RecordKind] = RecordKind.END
+
     error_type: str | None = None
     error_message: str | None = None
     credential_hint: str = ""
@@ -155,6 +163,8 @@ class TokensUsed(RecordBase):
         cache_read_input_tokens: Typed field of newer gateways; 0 if not sent.
         cache_write_input_tokens: Typed field of newer gateways; 0 if not sent.
     """
+
+    kind: ClassVar[RecordKind] = RecordKind.TOKENS
 
     msg_id: str
     input_tokens: int
@@ -174,6 +184,8 @@ class PromptUsed(RecordBase):
         prints: What else is known of it.
         redacted: How many secrets were taken out of it; only before it is told.
     """
+
+    kind: ClassVar[RecordKind] = RecordKind.PROMPT
 
     msg_id: str
     prompt: str | None
@@ -200,6 +212,8 @@ class ToolUsed(RecordBase):
         item_id: The provider's id of the output item.
     """
 
+    kind: ClassVar[RecordKind] = RecordKind.TOOL
+
     msg_id: str
     tool: str
     input: str | None
@@ -224,6 +238,8 @@ class ModelThought(RecordBase):
         redacted: How many secrets were taken out of it; only before it is told.
     """
 
+    kind: ClassVar[RecordKind] = RecordKind.THOUGHT
+
     content: str | None
     length: int
     prints: Prints = NO_PRINTS
@@ -234,21 +250,5 @@ Record: TypeAlias = (
     InterceptionStarted | InterceptionEnded | TokensUsed | PromptUsed | ToolUsed | ModelThought
 )
 
-_KINDS: Mapping[type[RecordBase], RecordKind] = {
-    InterceptionStarted: RecordKind.START,
-    PromptUsed: RecordKind.PROMPT,
-    TokensUsed: RecordKind.TOKENS,
-    ModelThought: RecordKind.THOUGHT,
-    ToolUsed: RecordKind.TOOL,
-    InterceptionEnded: RecordKind.END,
-}
-
-
-def kind_of(record: Record) -> RecordKind:
-    """Return what the record is about."""
-    return _KINDS[type(record)]
-
-
-def sort_key(record: Record) -> tuple[int, int, bytes]:
-    """Return the key by which records sort: (time, kind, identity)."""
-    return (record.at_ns, _KINDS[type(record)], record.identity)
+#: The key by which records sort: (time, kind, identity).
+sort_key = attrgetter("at_ns", "kind", "identity")

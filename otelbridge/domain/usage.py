@@ -29,6 +29,7 @@ _AUDIO = frozenset((*_AUDIO_INPUT, *_AUDIO_OUTPUT))
 _WEB_SEARCH = ("web_search_requests",)
 _TOTAL = ("total_tokens",)  # the sum of others: telling it would count twice
 
+_NUMBERS = (int, float)
 # No request comes near: the largest context has ten million tokens.
 _MAX_COUNT = 10**9
 _NO_EXTRA: Mapping[str, int | float] = MappingProxyType({})
@@ -180,15 +181,18 @@ def _plus(first: Usage, second: Usage) -> Usage:
 
 def _told(metadata: Mapping[str, MetadataValue]) -> _Told:
     counts = [0] * len(_PLACES)
+    found = [_PLACE_OF[key] for key in metadata if key in _PLACE_OF]
+    if len(found) > 1:
+        found.sort()
     # Of several names of one count the first of its row is the last to be written.
-    for _, place, key in sorted([_PLACE_OF[key] for key in metadata if key in _PLACE_OF]):
+    for _, place, key in found:
         number = _number(metadata[key])
         counts[place] = 0 if number is None else int(number)
     return _Told._make(counts)
 
 
 def _number(value: MetadataValue) -> int | float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, _NUMBERS) or not math.isfinite(value):
         return None
     return int(value) if value == int(value) else value
 

@@ -62,7 +62,12 @@ class ClosedTable:
             self._database,
             "tool_call",
             [
-                (call, item.closed.id.bytes, item.started_at_ns, item.closed.closed_at_ns)
+                (
+                    call,
+                    bytearray(item.closed.id.bytes),
+                    item.started_at_ns,
+                    item.closed.closed_at_ns,
+                )
                 for item in finalised
                 if item.closed.initiator_id is not None
                 for call in {_hash(item.closed.initiator_id, tool.call_id) for tool in item.tools}
@@ -169,13 +174,13 @@ def _closed(row: tuple[Any, ...], after_ns: int) -> Closed:
 def _row(item: Finalised) -> tuple[object, ...]:
     closed, labels = item.closed, item.closed.labels
     return (
-        closed.id.bytes,
+        bytearray(closed.id.bytes),
         closed.closed_at_ns,
-        closed.start_identity,
-        None if closed.initiator_id is None else closed.initiator_id.bytes,
-        closed.root_id.bytes,
+        None if closed.start_identity is None else bytearray(closed.start_identity),
+        None if closed.initiator_id is None else bytearray(closed.initiator_id.bytes),
+        bytearray(closed.root_id.bytes),
         _labels_text(labels.provider, labels.provider_name, labels.model, labels.client),
-        b"".join(sorted(closed.identities)),
+        bytearray().join(sorted(closed.identities)),
         _tools_text(item.tools),
     )
 

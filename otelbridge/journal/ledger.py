@@ -60,15 +60,17 @@ class LedgerTables:
 
     def store_series(self, series: Mapping[SeriesKey, Series]) -> None:
         """Store the new state of series."""
-        insert_rows(
-            self._database,
-            "series",
-            [
-                (instrument, _text(attributes), born_at_ns, *_columns(value))
-                for (instrument, attributes), (born_at_ns, value) in series.items()
-            ],
-            verb="INSERT OR REPLACE",
-        )
+        counters: list[tuple[object, ...]] = []
+        histograms: list[tuple[object, ...]] = []
+        for (instrument, attributes), (born_at_ns, value) in series.items():
+            head = instrument, _text(attributes), born_at_ns
+            if isinstance(value, Distribution):
+                histograms.append((*head, _counts_text(value.counts), value.total))
+            else:
+                counters.append((*head, value))
+        for columns, rows in (("value", counters), ("counts, total", histograms)):
+            table = f"series (instrument, attributes, born_at_ns, {columns})"
+            insert_rows(self._database, table, rows, verb="INSERT OR REPLACE")
 
     def add(self, counts: Iterable[Count], *, now_ns: int) -> None:
         """Add to counters, whatever is in memory: for what happens before there is a `Ledger`."""
@@ -117,7 +119,10 @@ class LedgerTables:
         insert_rows(
             self._database,
             "usage",
-            [(*key, *totals) for key, totals in usage.items()],
+            [
+                (day, bytearray(user), provider, model, client, *totals)
+                for (day, user, provider, model, client), totals in usage.items()
+            ],
             conflict=_ADD,
         )
 
@@ -160,8 +165,6 @@ def _text(attributes: tuple[str, ...]) -> str:
     return json.dumps(attributes)
 
 
-def _columns(value: int | Distribution) -> tuple[int | None, str | None, float | None]:
-    if isinstance(value, Distribution):
-        # As json.dumps does, which takes three times as long.
-        return None, f"[{', '.join(map(str, value.counts))}]", value.total
-    return value, None, None
+def _counts_text(counts: Iterable[int]) -> str:
+    # As json.dumps does, which takes three times as long.
+    return f"[{', '.join(map(str, counts))}]"

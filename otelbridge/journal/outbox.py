@@ -134,7 +134,8 @@ class OutboxTable:
         rows = []
         for seq, item in enumerate(items, self._last + 1):
             signal, mask, count, body = item
-            rows.append((seq, signal.value, mask, count, now_ns, len(body), body, zlib.crc32(body)))
+            size, crc = len(body), zlib.crc32(body)
+            rows.append((seq, signal.value, mask, count, now_ns, size, bytearray(body), crc))
             last[signal] = seq
         insert_rows(self._database, "outbox", rows)
         return last

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 _REJECTED = "otelbridge.records.rejected"
+_FRESH, _DUPLICATE, _CONFLICT = Verdict  # see `otelbridge.domain.assembler`
 _KIND_NAMES = {kind: kind.name.lower() for kind in RecordKind}
 
 
@@ -118,14 +119,14 @@ class Acceptor:
         kind, record = submission.kind, received.record
         closed = draft.closed.get(record.interception_id.int)
         verdict = self._assembler.take(record) if closed is None else _verdict(record, closed)
-        if verdict is Verdict.CONFLICT:
+        if verdict is _CONFLICT:
             draft.changes.count(_REJECTED, _KIND_NAMES[kind], "conflict")
             return AlreadyExistsError(
                 f'interception "{record.interception_id}" was already recorded with another start'
             )
         source = kind, submission.gateway
         draft.received[source] = draft.received.get(source, 0) + 1
-        if verdict is Verdict.DUPLICATE:
+        if verdict is _DUPLICATE:
             draft.changes.count(DUPLICATE, _KIND_NAMES[kind])
         elif closed is None:
             self._added(kind, received, draft)
@@ -173,7 +174,7 @@ class Acceptor:
 def _verdict(record: Record, closed: Closed) -> Verdict:
     """Return what a record means whose interception was finalised."""
     if record.identity in closed.identities or record.identity == closed.start_identity:
-        return Verdict.DUPLICATE
+        return _DUPLICATE
     if isinstance(record, InterceptionStarted) and closed.start_identity is not None:
-        return Verdict.CONFLICT
-    return Verdict.FRESH
+        return _CONFLICT
+    return _FRESH

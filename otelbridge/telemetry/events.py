@@ -8,7 +8,6 @@ from otelbridge.domain.records import (
     ModelThought,
     PromptUsed,
     ToolUsed,
-    kind_of,
 )
 from otelbridge.telemetry import content, wire
 from otelbridge.telemetry import semconv as sc
@@ -77,7 +76,7 @@ _NAMES: dict[type[Record], str] = {
 
 def kind_name(record: Record) -> str:
     """Return the kind of a record as it is told."""
-    return kind_of(record).name.lower()
+    return record.kind.name.lower()
 
 
 def interception_attribute(interception_id: str) -> bytes:

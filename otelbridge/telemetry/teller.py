@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from otelbridge.domain.ports import OutboxItem, Signal
 from otelbridge.domain.records import (
@@ -98,10 +98,11 @@ class OtlpTeller:
         account, value = self._accounts.of(start), None
         if account.is_canary and kind in _OF_CANARY:
             return
-        if isinstance(record, TokensUsed):
-            value = self._values.arrived(record, start and self._cleaner.start(start))
-        elif isinstance(record, ToolUsed):
-            record = self._cleaner.with_safe_name(record)
+        if kind is TokensUsed:
+            used = cast("TokensUsed", record)
+            value = self._values.arrived(used, start and self._cleaner.start(start))
+        elif kind is ToolUsed:
+            record = self._cleaner.with_safe_name(cast("ToolUsed", record))
         self._booker.record(record, account, value, changes)
 
     def interception_closed(

@@ -9,7 +9,7 @@ from typing import Any
 from otelbridge.domain.assembler import Assembler
 from otelbridge.domain.ledger import Ledger
 from otelbridge.domain.ports import OutboxRow, Signal
-from otelbridge.domain.records import Record, kind_of
+from otelbridge.domain.records import Record
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.entries import Entry
 from otelbridge.journal.reserve import Reserve
@@ -34,7 +34,7 @@ class Given(dict[bytes, Record]):
     def submit(self, record: Record) -> Submission:
         """Return a submission of a record."""
         self[record.identity] = record
-        return Submission(kind_of(record), record.identity, record.received_at_ns)
+        return Submission(record.kind, record.identity, record.received_at_ns)
 
     def read(self, submission: Submission, *, keep_content: bool) -> Received:
         """Return the record that was submitted."""
