@@ -91,6 +91,10 @@ class Assembler:
     def __contains__(self, interception_id: UUID) -> bool:
         return interception_id.int in self._open
 
+    def unknown(self, interception_ids: Iterable[UUID]) -> dict[int, UUID]:
+        """Return those of which nothing is open, by their numbers."""
+        return {each.int: each for each in interception_ids if each.int not in self._open}
+
     @property
     def record_count(self) -> int:
         """Return the number of records of all open interceptions."""

@@ -66,11 +66,23 @@ class Acceptor:
         self, batch: list[Submission], draft: Draft, *, keep_content: bool
     ) -> list[Received | Exception]:
         """Read requests; an error stands for one that cannot be accepted."""
-        return [self._receive(each, draft, keep_content=keep_content) for each in batch]
+        received: list[Received | Exception] = []
+        for each in batch:
+            try:
+                received.append(self._read(each, keep_content=keep_content))
+            except InvalidRequestError as error:
+                draft.changes.count(_REJECTED, _KIND_NAMES[each.kind], "invalid")
+                received.append(error)
+            except Exception as error:  # one that cannot be read must not fail its neighbours
+                kind = _KIND_NAMES[each.kind]
+                logger.exception("a %s record cannot be read", kind)
+                draft.changes.count(_REJECTED, kind, "fault")
+                received.append(error)
+        return received
 
     def closed_among(self, interceptions: Iterable[UUID]) -> dict[int, Closed]:
         """Return what is remembered of those that were finalised, by number."""
-        unknown = {key.int: key for key in interceptions if key not in self._assembler}
+        unknown = self._assembler.unknown(interceptions)
         if not unknown:
             return {}
         after_ns = self._clock_ns() - self._dedup_ns
@@ -100,20 +112,6 @@ class Acceptor:
         """Take back what a commit that failed had added to the assembler."""
         for record in reversed(draft.added):
             self._assembler.remove(record)
-
-    def _receive(
-        self, submission: Submission, draft: Draft, *, keep_content: bool
-    ) -> Received | Exception:
-        kind = _KIND_NAMES[submission.kind]
-        try:
-            return self._read(submission, keep_content=keep_content)
-        except InvalidRequestError as error:
-            draft.changes.count(_REJECTED, kind, "invalid")
-            return error
-        except Exception as error:  # one that cannot be read must not fail its neighbours
-            logger.exception("a %s record cannot be read", kind)
-            draft.changes.count(_REJECTED, kind, "fault")
-            return error
 
     def _accept(self, submission: Submission, received: Received, draft: Draft) -> CallError | None:
         kind, record = submission.kind, received.record
