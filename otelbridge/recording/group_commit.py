@@ -40,8 +40,8 @@ _T = TypeVar("_T")
 
 # Between the starts of two commits under load, in seconds; the longer one after
 # a large batch, when its cost is worth sharing: docs/performance.md.
-_PACE_S = 0.01
-_LONG_PACE_S = 0.02
+_PACE_S = 0.005
+_LONG_PACE_S = 0.01
 _LARGE_BATCH = 64
 # How often it is looked whether something is due, in seconds.
 _TICK_S = 0.1
