@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from decimal import Decimal
 from functools import lru_cache, partial
-from operator import add
 from typing import TYPE_CHECKING, cast
 
 from otelbridge.domain.ledger import Exemplar, UsageTotals
@@ -44,9 +43,18 @@ _MAX_NANOS = 10**14
 _TEXT = sc.Modality.TEXT.value
 _UNKNOWN = sc.Modality.UNKNOWN.value
 # Fields of a usage row.
-_INTERCEPTIONS = UsageTotals._fields.index("interceptions")
-_PROMPTS = UsageTotals._fields.index("prompts")
-_TOOL_CALLS = UsageTotals._fields.index("tool_calls")
+(
+    _INTERCEPTIONS,
+    _INPUT,
+    _OUTPUT,
+    _CACHE_READ,
+    _CACHE_WRITE,
+    _REASONING,
+    _COST,
+    _UNPRICED,
+    _PROMPTS,
+    _TOOL_CALLS,
+) = range(len(UsageTotals._fields))
 # Input and output are told always, other parts of a `Usage` if they are not zero.
 _ALWAYS = frozenset((PLACES[sc.Part.INPUT], PLACES[sc.Part.OUTPUT]))
 # Accounts whose series are remembered, and so many different ones.
@@ -160,16 +168,13 @@ class Booker:
         series = self._series(account, changes)
         self._count_tokens(usage, series, changes)
         row = changes.row(account.usage_key(record.at_ns))
-        totals = UsageTotals(
-            input_tokens=usage.input_tokens,
-            output_tokens=usage.output_tokens,
-            cache_read=usage.cache_read,
-            cache_write=usage.cache_write,
-            reasoning=usage.reasoning,
-            cost_nanos=self._cost(cost, series, changes),
-            unpriced=int(cost is None),
-        )
-        row[:] = map(add, row, totals)
+        row[_INPUT] += usage.input_tokens
+        row[_OUTPUT] += usage.output_tokens
+        row[_CACHE_READ] += usage.cache_read
+        row[_CACHE_WRITE] += usage.cache_write
+        row[_REASONING] += usage.reasoning
+        row[_COST] += self._cost(cost, series, changes)
+        row[_UNPRICED] += cost is None
         if usage.inconsistent:
             self._add(series.inconsistent, changes)
 
