@@ -15,7 +15,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from otelbridge.core.channel import Channel, Committed, Rows
+from otelbridge.core.channel import Channel, PackedResult, Rows
 from otelbridge.core.core import open_core
 from otelbridge.errors import OtelBridgeError
 from otelbridge.logs import set_up_logging
@@ -76,7 +76,7 @@ def _answer(core: Core, request: Request) -> Any:
         return _portable(error)
     if isinstance(answer, Result):
         outcomes = [each if each is None else _portable(each) for each in answer.outcomes]
-        return Committed.of(answer._replace(outcomes=outcomes))
+        return PackedResult.of(answer._replace(outcomes=outcomes))
     return Rows.of(answer) if request.method == "read" else answer
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otelbridge.domain.ledger import SeriesKey
     from otelbridge.recording import Result
 
-    _Samples: TypeAlias = tuple[tuple[int, ...], float, dict[int, tuple[object, ...]]]
+    _PlainDistribution: TypeAlias = tuple[tuple[int, ...], float, dict[int, tuple[object, ...]]]
 
 _PROTOCOL = 5
 _SIZE = struct.Struct("!Q")
@@ -51,7 +51,7 @@ class Opened:
 
     Attributes:
         series: The ledger's series.
-        spending: Committed cost by user.
+        spending: PackedResult cost by user.
         admitted: Values admitted as labels, by attribute key.
         active: Starts without an end, by (provider, model) as sent.
         instance_id: The journal's own id.
@@ -108,7 +108,7 @@ class Rows(NamedTuple):
         ]
 
 
-class Committed(NamedTuple):
+class PackedResult(NamedTuple):
     """A `Result` on its way, in plain tuples: named ones take several times as long.
 
     Attributes:
@@ -118,7 +118,7 @@ class Committed(NamedTuple):
     """
 
     result: Result
-    series: list[tuple[SeriesKey, int, int | _Samples]]
+    series: list[tuple[SeriesKey, int, int | _PlainDistribution]]
     usage: list[tuple[tuple[object, ...], tuple[int, ...]]]
 
     @classmethod
@@ -138,14 +138,14 @@ class Committed(NamedTuple):
         )
 
 
-def _plain(value: int | Distribution) -> int | _Samples:
+def _plain(value: int | Distribution) -> int | _PlainDistribution:
     if isinstance(value, int):
         return value
     counts, total, exemplars = value
     return counts, total, {bucket: tuple(each) for bucket, each in exemplars.items()}
 
 
-def _named(value: int | _Samples) -> int | Distribution:
+def _named(value: int | _PlainDistribution) -> int | Distribution:
     if isinstance(value, int):
         return value
     counts, total, exemplars = value

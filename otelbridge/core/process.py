@@ -13,7 +13,7 @@ import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
-from otelbridge.core.channel import Channel, Committed, Hello, Opened, Request, Rows
+from otelbridge.core.channel import Channel, Hello, Opened, PackedResult, Request, Rows
 from otelbridge.errors import CoreLostError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class CoreProcess:
     def commit(self, batch: list[Submission], side: Side) -> Result:
         """Accept records; see `Core.commit`."""
         # Plain tuples take half the time of named ones.
-        answer: Committed = self._call("commit", [tuple(each) for each in batch], side)
+        answer: PackedResult = self._call("commit", [tuple(each) for each in batch], side)
         return answer.unpacked()
 
     def read(

@@ -175,10 +175,7 @@ class Changes:
 
     def count(self, instrument: str, *values: str, amount: int = 1) -> None:
         """Add to a counter."""
-        self.count_series((instrument, values), amount)
-
-    def count_series(self, key: SeriesKey, amount: int = 1) -> None:
-        """Add to a counter whose key is at hand."""
+        key = (instrument, values)
         self.counts[key] = self.counts.get(key, 0) + amount
 
     def sample(

@@ -49,7 +49,7 @@ _UUID = re.compile(
     rf"|\{{{_HEX}{{8}}(?:-{_HEX}{{4}}){{3}}-{_HEX}{{12}}\}}"
 )
 # A member that is looked up in its class takes four times as long.
-_END = RecordKind.END
+_WITHOUT_METADATA = RecordKind.END
 _PREFIXES = {kind: bytes((kind,)) for kind in RecordKind}
 _REQUESTS: Mapping[RecordKind, type[Message]] = {
     RecordKind.START: pb.RecordInterceptionRequest,
@@ -112,7 +112,7 @@ def identity_of(kind: RecordKind, request: Any) -> Identity:
     included. Metadata values are first brought to one form, so that the order
     of a map's keys makes no difference; this changes ``request``.
     """
-    if kind is not _END:
+    if kind is not _WITHOUT_METADATA:
         canonicalise(request.metadata)
     canonical = request.SerializeToString(deterministic=True)
     return Identity(hashlib.sha256(_PREFIXES[kind] + canonical).digest()[:_IDENTITY_BYTES])

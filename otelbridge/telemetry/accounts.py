@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
@@ -46,15 +46,15 @@ class Account:
     client: str
     row: tuple[bytes, str, str, str]
     is_canary: bool = False
-    _rows: dict[int, UsageKey] = field(default_factory=dict)
+    _day: int = -1
+    _usage_key: UsageKey | None = None
 
     def usage_key(self, at_ns: int) -> UsageKey:
         """Return the row of the usage table for a record of this time."""
         day = at_ns // _DAY_NS
-        row = self._rows.get(day)
-        if row is None:
-            row = self._rows[day] = UsageKey(_day(day), *self.row)
-        return row
+        if self._usage_key is None or day != self._day:  # most records are of one day
+            self._day, self._usage_key = day, UsageKey(_day(day), *self.row)
+        return self._usage_key
 
 
 class Accounts:

@@ -34,7 +34,7 @@ _UNKNOWN = sc.Modality.UNKNOWN.value
 _COMPONENTS = tuple(each.value for each in sc.Component)
 
 
-class Told(NamedTuple):
+class ProfileInstruments(NamedTuple):
     """The instruments of the profiles that are told.
 
     Attributes:
@@ -48,7 +48,7 @@ class Told(NamedTuple):
     durations: tuple[Instrument, ...]
 
     @classmethod
-    def of(cls, profiles: Iterable[sc.Profile]) -> Told:
+    def of(cls, profiles: Iterable[sc.Profile]) -> ProfileInstruments:
         """Return the instruments of profiles, each once."""
         told = tuple(profiles)
         names = dict.fromkeys(name for each in told for name in each.durations)
@@ -91,7 +91,7 @@ class AgentSeries:
         "unpriced",
     )
 
-    def __init__(self, told: Told, agent: Agent, user: str) -> None:
+    def __init__(self, told: ProfileInstruments, agent: Agent, user: str) -> None:
         self._told, self._agent, self._user = told, agent, user
         self._samples: dict[str, tuple[tuple[Instrument, SeriesKey, int], ...]] = {}
         self.prompts: SeriesKey = (ins.PROMPTS, agent)

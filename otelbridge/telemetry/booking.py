@@ -16,7 +16,7 @@ from otelbridge.domain.records import (
 )
 from otelbridge.telemetry import instruments as ins
 from otelbridge.telemetry import semconv as sc
-from otelbridge.telemetry.agent_series import DURATION, PLACES, AgentSeries, Told
+from otelbridge.telemetry.agent_series import DURATION, PLACES, AgentSeries, ProfileInstruments
 from otelbridge.telemetry.ids import chat_place
 from otelbridge.telemetry.servers import server_address, tool_error_type
 
@@ -88,7 +88,7 @@ class Booker:
         self._known = series.known
         self._trace_grouping = trace_grouping
         self._user_label = user_label
-        self._told = Told.of(profiles)
+        self._told = ProfileInstruments.of(profiles)
         self._of_agent = lru_cache(_REMEMBERED_SERIES)(partial(AgentSeries, self._told))
         self._remembered: dict[tuple[bytes, str, str, str], AgentSeries] = {}
 

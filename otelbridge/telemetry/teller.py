@@ -49,8 +49,9 @@ if TYPE_CHECKING:
 # Items are told and refused as a whole: a body larger than this is split, so that one
 # interception with much content does not exceed a collector's limit (4 MiB for gRPC).
 _MAX_BODY = 1024 * 1024
-# What a canary consists of. Whatever else somebody sends with its id is counted.
-_OF_CANARY = frozenset((InterceptionStarted, PromptUsed, InterceptionEnded))
+# What a canary consists of, but for its end, which is counted of nobody. Whatever else
+# somebody sends with its id is counted.
+_OF_CANARY = frozenset((InterceptionStarted, PromptUsed))
 
 
 class OtlpTeller:

@@ -1,5 +1,8 @@
 """Failpoints: where a bridge under load is killed, and which of its processes.
 
+``UNTELLABLE`` is a model whose interceptions the core cannot tell: a fault of the bridge that
+nobody knows how to provoke from outside.
+
 ``SYNC_S`` is how long each sync of the core's disk takes, in seconds: a slow disk.
 
 ``FAILPOINT`` is ``POINT:VICTIM:NUMBER``: at the NUMBER-th time that a process comes to the
@@ -91,6 +94,27 @@ def slow_down(sync_s: str) -> None:
         disk = SimulatedDisk()
         disk.sync_s = float(sync_s)
         disk.__enter__()
+
+
+def untellable(model: str) -> dict[str, str]:
+    """Return the variables that make a model's interceptions fail to be told."""
+    return {"PYTHONPATH": _PYTHONPATH, "UNTELLABLE": model}
+
+
+def make_untellable(model: str) -> None:
+    """Have the telling of a model's interceptions fail, if this process is the core's."""
+    if not _is_core():
+        return
+    from otelbridge.telemetry.teller import OtlpTeller  # noqa: PLC0415  # the core's process alone
+
+    told = OtlpTeller.interception_closed
+
+    def fail(self: OtlpTeller, interception: Any, changes: Any) -> Any:
+        if interception.start is not None and interception.start.model == model:
+            raise ArithmeticError(f"{model} cannot be told")
+        return told(self, interception, changes)
+
+    OtlpTeller.interception_closed = fail  # type: ignore[method-assign]
 
 
 def install(what: str) -> None:

@@ -1,4 +1,4 @@
-"""Loaded by Python itself, before a program: kills it at a point of its way, or slows its disk.
+"""Loaded by Python itself, before a program: has it fail at a point of its way.
 
 Only where a test puts this folder into ``PYTHONPATH`` and names what shall be: the
 program under test knows nothing of it, and production pays nothing for it.
@@ -7,7 +7,7 @@ program under test knows nothing of it, and production pays nothing for it.
 import os
 import traceback
 
-if os.environ.keys() & {"FAILPOINT", "SYNC_S"}:
+if os.environ.keys() & {"FAILPOINT", "SYNC_S", "UNTELLABLE"}:
     try:
         from tests.failpoints import points
 
@@ -15,6 +15,8 @@ if os.environ.keys() & {"FAILPOINT", "SYNC_S"}:
             points.install(os.environ["FAILPOINT"])
         if "SYNC_S" in os.environ:
             points.slow_down(os.environ["SYNC_S"])
+        if "UNTELLABLE" in os.environ:
+            points.make_untellable(os.environ["UNTELLABLE"])
     except BaseException:  # noqa: BLE001  # Python would go on without it
         traceback.print_exc()
         os._exit(70)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import grpc
 import pytest
 
+from tests.failpoints.points import untellable
 from tests.interop.alerting import Again, Alerts, fires
 from tests.interop.conftest import peer
 from tests.interop.dashboards_workload import STORE, UNPRICED, Workload, refused
@@ -28,7 +29,6 @@ from tests.interop.troubles import (
     request,
     try_to_record,
 )
-from tests.interop.untold.sitecustomize import UNTOLD
 from tests.store.files import ALICE, BOB, GATEWAY, GATEWAY_KEY, PEOPLE
 
 if TYPE_CHECKING:
@@ -169,13 +169,14 @@ def test_a_disk_without_space_is_full_and_refuses_records_until_it_has_some(
 def test_what_gateways_do_wrong_and_what_cannot_be_told_is_named(
     alerts: Alerts, gateway_peer: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent / "untold"))
+    for name, value in untellable("untellable-model").items():
+        monkeypatch.setenv(name, value)
     bridge = alerts.watch(store=STORE)
     with Gateway(gateway_peer, bridge.url, key=GATEWAY_KEY, folder=tmp_path) as gateway:
         gateway.await_event("connected")
         eventually(partial(_check_connected, alerts))
         assert gateway.close() == 0
-    untold = Again(lambda: bridge.send(request(model=UNTOLD)))
+    untold = Again(lambda: bridge.send(request(model="untellable-model")))
     again = _together(
         untold,
         Again(lambda: _send_nonsense(bridge)),

@@ -23,9 +23,9 @@ def admitted(limit: SeriesLimit, changes: Changes, *models: str) -> list[str]:
     """Book a prompt of each model; return the models that were told."""
     told = []
     for model in models:
-        key = limit.admitted(prompts(model), changes)
-        changes.count_series(key)
-        told.append(key[1][1])
+        name, values = limit.admitted(prompts(model), changes)
+        changes.count(name, *values)
+        told.append(values[1])
     return told
 
 
