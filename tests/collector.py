@@ -112,6 +112,18 @@ class Request:
     body: bytes
     message: ExportRequest
 
+    @property
+    def spans(self) -> list[Span]:
+        """Return its spans, in their order."""
+        if not isinstance(self.message, traces.ExportTraceServiceRequest):
+            return []
+        return [
+            span
+            for resource in self.message.resource_spans
+            for scope in resource.scope_spans
+            for span in scope.spans
+        ]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerTls:
@@ -203,14 +215,7 @@ class Collector:
     @property
     def spans(self) -> list[Span]:
         """Return all spans that were taken, in the order of their arrival."""
-        return [
-            span
-            for request in self.taken
-            if isinstance(request.message, traces.ExportTraceServiceRequest)
-            for resource in request.message.resource_spans
-            for scope in resource.scope_spans
-            for span in scope.spans
-        ]
+        return [span for request in self.taken for span in request.spans]
 
     @property
     def logs(self) -> list[LogRecord]:

@@ -14,7 +14,6 @@ import grpc.aio
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
     ExportMetricsServiceRequest,
 )
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from otelbridge.commands.init import initialise
 from otelbridge.domain.ports import Signal
@@ -138,10 +137,7 @@ def spans(requests: list[Request]) -> dict[bytes, bytes]:
     return {
         span.span_id: span.SerializeToString(deterministic=True)
         for request in requests
-        if isinstance(request.message, ExportTraceServiceRequest)
-        for resource in request.message.resource_spans
-        for scope in resource.scope_spans
-        for span in scope.spans
+        for span in request.spans
     }
 
 
