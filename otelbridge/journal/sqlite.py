@@ -256,20 +256,21 @@ class SqliteJournal:
 
     def _write(self, transaction: Transaction, now_ns: int) -> dict[Signal, int]:
         self.quarantine.store(now_ns=now_ns)
+        # What is deleted goes first: its pages, overwritten, are written once with what is new.
+        if transaction.finalised or self.batches.has_left_over:
+            self.batches.delete([item.closed.id for item in transaction.finalised])
+        self.outbox.edit(transaction)
+        self.outbox.advance(transaction.progress)
+        self.dead_letters.delete(transaction.unburied)
         if transaction.entries:
             self.batches.insert(transaction.entries)
         if transaction.finalised:
             self.closed.insert(transaction.finalised)
-        if transaction.finalised or self.batches.has_left_over:
-            self.batches.delete([item.closed.id for item in transaction.finalised])
         self.closed.answer(transaction.answered, now_ns=now_ns)
         if transaction.late:
             self.closed.add_late(transaction.late)
-        self.outbox.edit(transaction)
         last = self.outbox.insert(transaction.outbox, now_ns=now_ns)
         self.dead_letters.insert(transaction.buried, now_ns=now_ns)
-        self.dead_letters.delete(transaction.unburied)
-        self.outbox.advance(transaction.progress)
         self.outbox.store_metrics(transaction.metrics)
         self.ledger.store_series(transaction.series)
         self.ledger.use(transaction.usage)
