@@ -27,8 +27,10 @@ if TYPE_CHECKING:
 
     _PlainDistribution: TypeAlias = tuple[tuple[int, ...], float, dict[int, tuple[object, ...]]]
 
-_PROTOCOL = 5
-_SIZE = struct.Struct("!Q")
+#: How objects are pickled.
+PROTOCOL = 5
+#: What stands before an object: its length.
+SIZE = struct.Struct("!Q")
 
 
 class Hello(NamedTuple):
@@ -182,8 +184,8 @@ class Channel:
         Raises:
             OSError: If the other end has gone.
         """
-        data = pickle.dumps(message, _PROTOCOL)
-        self._socket.sendall(_SIZE.pack(len(data)))
+        data = pickle.dumps(message, PROTOCOL)
+        self._socket.sendall(SIZE.pack(len(data)))
         self._socket.sendall(data)
 
     def receive(self) -> Any:
@@ -193,7 +195,7 @@ class Channel:
             EOFError: If the other end has gone.
             OSError: The same.
         """
-        (size,) = _SIZE.unpack(self._exactly(_SIZE.size))
+        (size,) = SIZE.unpack(self._exactly(SIZE.size))
         return pickle.loads(self._exactly(size))  # noqa: S301  # of our own process
 
     def _exactly(self, size: int) -> bytearray:

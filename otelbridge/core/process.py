@@ -6,18 +6,21 @@ thread cost a third of the calls. docs/performance.md has the figures.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from otelbridge.core.caller import Caller
 from otelbridge.core.channel import Channel, Hello, Opened, PackedResult, Request, Rows
 from otelbridge.errors import CoreLostError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from uuid import UUID
 
     from otelbridge.clock import SteadyClock
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from otelbridge.core.overview import Overview
     from otelbridge.domain.books import Books
     from otelbridge.domain.ports import OutboxRow, Signal
+    from otelbridge.errors import JournalError
     from otelbridge.journal.dead_letters import Selection
     from otelbridge.journal.usage import UsageRow
     from otelbridge.recording import JournalStats, Result, Side, Submission
@@ -36,9 +40,10 @@ _END_S = 10.0
 
 
 class CoreProcess:
-    """Starts the core's process and speaks with it. Every method blocks, for one thread.
+    """Starts the core's process and speaks with it.
 
-    Implements `otelbridge.recording.port.Core`.
+    Implements `otelbridge.recording.port.Core`. It may be made in any thread;
+    every method is for the event loop's.
 
     Args:
         config: The settings, with absolute paths.
@@ -53,7 +58,7 @@ class CoreProcess:
     """
 
     def __init__(self, config: Config, *, clock_ns: SteadyClock) -> None:
-        ours, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(  # noqa: S603  # our own program
                 # -P: a module of the same name in the current directory is not ours.
@@ -62,127 +67,157 @@ class CoreProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
             )
-        self._channel = Channel(ours)
         level = logging.getLogger("otelbridge").getEffectiveLevel()
         try:
-            self.opened: Opened = self._exchange(Hello(config, clock_ns, level))
+            self.opened = self._open(Hello(config, clock_ns, level))
         except BaseException:
             self._end()
             raise
+        self._caller: Caller | None = None
+        self._pending: set[asyncio.Future[Any]] = set()
+        self._loss: JournalError | None = None
+        self._ending: asyncio.Task[None] | None = None
 
     @property
     def pid(self) -> int:
         """Return the number of the process."""
         return self._process.pid
 
-    def commit(self, batch: list[Submission], side: Side) -> Result:
+    def commit(self, batch: list[Submission], side: Side) -> asyncio.Future[Result]:
         """Accept records; see `Core.commit`."""
         # Plain tuples take half the time of named ones.
-        answer: PackedResult = self._call("commit", [tuple(each) for each in batch], side)
-        return answer.unpacked()
+        plain = [tuple(each) for each in batch]
+        return self._call(Request("commit", (plain, side)), PackedResult.unpacked)
 
     def read(
         self, destination: str, signal: Signal, *, after: int, limit: int, max_bytes: int
-    ) -> list[OutboxRow]:
+    ) -> asyncio.Future[list[OutboxRow]]:
         """Return a destination's rows; see `Core.read`."""
-        answer: Rows = self._call(
-            "read", destination, signal, after=after, limit=limit, max_bytes=max_bytes
-        )
-        return answer.unpacked()
+        span = {"after": after, "limit": limit, "max_bytes": max_bytes}
+        return self._call(Request("read", (destination, signal), span), Rows.unpacked)
 
-    def tend(self) -> None:
+    def tend(self) -> asyncio.Future[None]:
         """See whether the disk has space again; see `Core.tend`."""
-        self._call("tend")
+        return self._call(Request("tend"))
 
-    def prune(self) -> None:
+    def prune(self) -> asyncio.Future[None]:
         """Forget what is too old; see `Core.prune`."""
-        self._call("prune")
+        return self._call(Request("prune"))
 
-    def stats(self, destinations: Iterable[str]) -> JournalStats:
+    def stats(self, destinations: Iterable[str]) -> asyncio.Future[JournalStats]:
         """Return the journal's state; see `Core.stats`."""
-        answer: JournalStats = self._call("stats", list(destinations))
-        return answer
+        return self._call(Request("stats", (list(destinations),)))
 
-    def usage(self) -> list[UsageRow]:
+    def usage(self) -> asyncio.Future[list[UsageRow]]:
         """Return the usage table."""
-        answer: list[UsageRow] = self._call("usage")
-        return answer
+        return self._call(Request("usage"))
 
-    def status(self) -> dict[str, Any]:
+    def status(self) -> asyncio.Future[dict[str, Any]]:
         """Return what the journal holds; see `Core.status`."""
-        answer: dict[str, Any] = self._call("status")
-        return answer
+        return self._call(Request("status"))
 
-    def books(self) -> Books:
+    def books(self) -> asyncio.Future[Books]:
         """Return what became of everything; see `Core.books`."""
-        answer: Books = self._call("books")
-        return answer
+        return self._call(Request("books"))
 
-    def overview(self, day: str) -> Overview:
+    def overview(self, day: str) -> asyncio.Future[Overview]:
         """Return what the page shows; see `Core.overview`."""
-        answer: Overview = self._call("overview", day)
-        return answer
+        return self._call(Request("overview", (day,)))
 
-    def canary_progress(self, interception_id: UUID, through: int | None) -> CanaryProgress:
+    def canary_progress(
+        self, interception_id: UUID, through: int | None
+    ) -> asyncio.Future[CanaryProgress]:
         """Return how far a canary has come; see `Core.canary_progress`."""
-        answer: CanaryProgress = self._call("canary_progress", interception_id, through)
-        return answer
+        return self._call(Request("canary_progress", (interception_id, through)))
 
-    def begin_backup(self) -> None:
+    def begin_backup(self) -> asyncio.Future[None]:
         """Have the journal's file stay as it is; see `Core.begin_backup`."""
-        self._call("begin_backup")
+        return self._call(Request("begin_backup"))
 
-    def end_backup(self) -> bool:
+    def end_backup(self) -> asyncio.Future[bool]:
         """Let it change again; see `Core.end_backup`."""
-        answer: bool = self._call("end_backup")
-        return answer
+        return self._call(Request("end_backup"))
 
-    def list_letters(self, selection: Selection, *, limit: int) -> Listed:
+    def list_letters(self, selection: Selection, *, limit: int) -> asyncio.Future[Listed]:
         """Return dead letters; see `Core.list_letters`."""
-        answer: Listed = self._call("list_letters", selection, limit=limit)
-        return answer
+        return self._call(Request("list_letters", (selection,), {"limit": limit}))
 
-    def show_letter(self, number: int) -> Shown | None:
+    def show_letter(self, number: int) -> asyncio.Future[Shown | None]:
         """Return a dead letter with its content; see `Core.show_letter`."""
-        answer: Shown | None = self._call("show_letter", number)
-        return answer
+        return self._call(Request("show_letter", (number,)))
 
-    def resend_letters(self, selection: Selection) -> Moved:
+    def resend_letters(self, selection: Selection) -> asyncio.Future[Moved]:
         """Tell dead letters again; see `Core.resend_letters`."""
-        answer: Moved = self._call("resend_letters", selection)
-        return answer
+        return self._call(Request("resend_letters", (selection,)))
 
-    def drop_letters(self, selection: Selection) -> Moved:
+    def drop_letters(self, selection: Selection) -> asyncio.Future[Moved]:
         """Forget dead letters; see `Core.drop_letters`."""
-        answer: Moved = self._call("drop_letters", selection)
-        return answer
+        return self._call(Request("drop_letters", (selection,)))
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Close the journal and end the process."""
         try:
-            self._call("close")
+            await self._call(Request("close"))
         finally:
-            self._end()
+            if self._caller is not None:
+                self._caller.close()
+            await self._fail()
 
-    def _call(self, method: str, *args: object, **kwargs: object) -> Any:
-        return self._exchange(Request(method, args, kwargs))
-
-    def _exchange(self, message: object) -> Any:
+    def _open(self, hello: Hello) -> Opened:
+        channel = Channel(self._socket)
         try:
-            self._channel.send(message)
-            answer = self._channel.receive()
+            channel.send(hello)
+            opened: Opened | Exception = channel.receive()
         except (EOFError, OSError):
-            raise CoreLostError(f"the journal's process has ended: {self._end()}") from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+            raise _lost(self._end()) from None
+        if isinstance(opened, Exception):
+            raise opened
+        return opened
+
+    def _call(
+        self, request: Request, read: Callable[[Any], Any] = lambda answer: answer
+    ) -> asyncio.Future[Any]:
+        """Return what the core answers, once `read` has made of it what was asked for."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        if self._loss is not None:
+            future.set_exception(self._loss)
+            return future
+        if self._caller is None:
+            self._caller = Caller(self._socket, lost=self._lost)
+        self._pending.add(future)
+        future.add_done_callback(self._pending.discard)
+        self._caller.call(request, partial(_settle, future, read))
+        return future
+
+    def _lost(self) -> None:
+        self._ending = asyncio.create_task(self._fail())
+
+    async def _fail(self) -> None:
+        """Tell all who wait, and all who come, that the core has gone."""
+        self._loss = _lost(await asyncio.to_thread(self._end))
+        for future in list(self._pending):
+            if not future.done():
+                future.set_exception(self._loss)
 
     def _end(self) -> str:
         """Wait for the process to end; return how it did."""
-        self._channel.close()
+        self._socket.close()
         try:
             status = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             status = self._process.wait()
         return f"exit {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
+
+
+def _lost(how: str) -> CoreLostError:
+    return CoreLostError(f"the journal's process has ended: {how}")
+
+
+def _settle(future: asyncio.Future[Any], read: Callable[[Any], Any], answer: Any) -> None:
+    if future.done():  # whoever asked has gone
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(read(answer))

@@ -86,7 +86,7 @@ class Pricer(Protocol):
 
 
 class Teller(Protocol):
-    """Turns records and interceptions into telemetry. Called in the journal's thread only."""
+    """Turns records and interceptions into telemetry. Called in the core's thread only."""
 
     def record_arrived(
         self, record: Record, start: InterceptionStarted | None, changes: Changes

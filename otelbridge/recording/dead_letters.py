@@ -78,7 +78,7 @@ class Moved(NamedTuple):
 
 
 class DeadLetters:
-    """What can be done with dead letters. For the journal's thread.
+    """What can be done with dead letters. For the core's thread.
 
     Args:
         journal: Where they are.

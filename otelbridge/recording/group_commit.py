@@ -1,9 +1,9 @@
-"""Group commit: the loop collects, one thread commits, one wake-up answers all.
+"""Group commit: the loop collects, the core commits, one wake-up answers all.
 
 A commit starts at once when the journal is idle, and at most once a pace when
-it is busy: the batches that build up meanwhile make durability cheap. Every
-list is swapped in the loop's thread, so that no record can slip into a batch
-whose commit has begun.
+it is busy: the batches that build up meanwhile make durability cheap. Under
+load the next one starts before the callers of the last one are answered, so
+that the core does not wait for that.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import asyncio
 import logging
 import sqlite3
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -27,7 +26,7 @@ from otelbridge.journal.transaction import Buried
 from otelbridge.recording.values import JournalStats, Result, Side, Submission
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from otelbridge.domain.ledger import Changes
     from otelbridge.domain.ports import OutboxRow, Signal
@@ -63,8 +62,7 @@ class GroupCommit:
     `otelbridge.domain.ports.Outbox`.
 
     Args:
-        core: The use case and the journal; called in this object's own thread,
-            and closed by `stop`.
+        core: The use case and the journal; closed by `stop`.
         apply: Called in the loop with what a commit has done, before anybody is answered.
         destinations: Their names.
         clock_ns: The bridge's clock.
@@ -91,7 +89,6 @@ class GroupCommit:
         self._clock_ns = clock_ns
         self._on_failure = on_failure
         self._loop = asyncio.get_running_loop()
-        self._writer = ThreadPoolExecutor(1, thread_name_prefix="journal")
         self._waiting: list[tuple[Submission, asyncio.Future[None]]] = []
         self._side = Side()
         self._ticks = 0
@@ -149,9 +146,9 @@ class GroupCommit:
         event.clear()
         # What was acknowledged need not be committed yet.
         after = max(after, self._taken.get((destination, signal), 0))
-        read = partial(self._core.read, after=after, limit=limit, max_bytes=max_bytes)
+        found = self._core.read(destination, signal, after=after, limit=limit, max_bytes=max_bytes)
         try:
-            rows = await self.run(lambda: read(destination, signal))
+            rows = await self.run(found)
         except (CoreLostError, JournalDamagedError):
             return []  # nothing can be read any more: the process is about to end
         if rows:
@@ -174,8 +171,8 @@ class GroupCommit:
         """Store what a destination acknowledged of the metrics; durable with the next commit."""
         self._side.metrics[destination] = base
 
-    async def run(self, function: Callable[[], _T]) -> _T:
-        """Call a function that uses the core, in the core's thread.
+    async def run(self, asked: Awaitable[_T]) -> _T:
+        """Return what the core was asked.
 
         Raises:
             CoreLostError: If there is no core any more.
@@ -183,24 +180,20 @@ class GroupCommit:
                 CoreLostError, nothing can be acknowledged any more.
         """
         try:
-            return await self._loop.run_in_executor(self._writer, function)
+            return await asked
         except (CoreLostError, JournalDamagedError) as error:
             self._fail(error)
             raise
 
-    async def change(self, function: Callable[[], Moved]) -> Moved:
-        """Call a function that uses the core and commits by itself, in the core's thread.
+    async def change(self, asked: asyncio.Future[Moved]) -> Moved:
+        """Return what the core was asked to change, which it commits by itself.
 
         Raises:
             JournalError: If it could not commit.
         """
         answer: asyncio.Future[Moved] = self._loop.create_future()
-        # What a commit has done is followed in the order of the commits: see `_start`.
-        self._writer.submit(function).add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(
-                self._changed, done.exception() or done.result(), answer
-            )
-        )
+        # What a commit has done is followed in the order of the commits, whoever waits.
+        asked.add_done_callback(partial(self._changed, answer))
         return await answer
 
     async def flush(self) -> None:
@@ -226,10 +219,9 @@ class GroupCommit:
             await self._upkeep
         await self.flush()
         try:
-            await self.run(self._core.close)
+            await self.run(self._core.close())
         except JournalError as error:
             logger.error("journal: %s", error)
-        self._writer.shutdown()
 
     def _event(self, destination: str, signal: Signal) -> asyncio.Event:
         event = self._events.get((destination, signal))
@@ -242,10 +234,10 @@ class GroupCommit:
     async def _keep_up(self) -> None:
         """Look at the disk and the journal; forget what is too old."""
         try:
-            await self.run(self._core.tend)
+            await self.run(self._core.tend())
             if self._ticks % _PRUNE_TICKS == 0:
-                await self.run(self._core.prune)
-            self.stats = await self.run(lambda: self._core.stats(self._destinations))
+                await self.run(self._core.prune())
+            self.stats = await self.run(self._core.stats(self._destinations))
         except (JournalError, sqlite3.Error) as error:
             logger.error("journal: upkeep failed, trying again: %s", error)
         finally:
@@ -264,12 +256,8 @@ class GroupCommit:
         self._pace_s = _LONG_PACE_S if len(batch) > _LARGE_BATCH else _PACE_S
         submissions = [submission for submission, _ in batch]
         futures = [future for _, future in batch]
-        done = self._writer.submit(self._core.commit, submissions, side)
-        done.add_done_callback(
-            lambda done: self._loop.call_soon_threadsafe(
-                self._finish, futures, side, done.exception() or done.result()
-            )
-        )
+        done = self._core.commit(submissions, side)
+        done.add_done_callback(partial(self._finish, futures, side))
 
     def _next_batch(self) -> list[tuple[Submission, asyncio.Future[None]]]:
         size = 0
@@ -283,13 +271,16 @@ class GroupCommit:
         return batch
 
     def _finish(
-        self, futures: list[asyncio.Future[None]], side: Side, result: Result | BaseException
+        self, futures: list[asyncio.Future[None]], side: Side, done: asyncio.Future[Result]
     ) -> None:
-        if isinstance(result, Result):
-            self._succeeded(futures, result)
-        else:
-            self._failed(futures, side, result)
         self._scheduled = False
+        error = done.exception()
+        if error is not None:
+            self._failed(futures, side, error)
+        else:
+            self._succeeded(futures, done.result())
+        if self._scheduled:
+            return
         goes_on = self._next_deadline_ns == 0 and not self._is_draining
         if self._waiting or (goes_on and not self._is_refusing):
             self._schedule()
@@ -298,6 +289,9 @@ class GroupCommit:
 
     def _succeeded(self, futures: list[asyncio.Future[None]], result: Result) -> None:
         self._is_refusing = False
+        if self._waiting and self._loop.time() >= self._last_start_s + self._pace_s:
+            self._scheduled = True
+            self._start()  # the core need not wait until all are answered
         self._follow(result)
         for future, outcome in zip(futures, result.outcomes, strict=True):
             _answer(future, outcome)
@@ -310,15 +304,17 @@ class GroupCommit:
             for event in self._readable[signal]:
                 event.set()
 
-    def _changed(self, moved: Moved | BaseException, answer: asyncio.Future[Moved]) -> None:
-        if isinstance(moved, BaseException):
-            if isinstance(moved, JournalError) and not isinstance(moved, JournalFullError):
-                self._fail(moved)
-            _answer(answer, moved)
+    def _changed(self, answer: asyncio.Future[Moved], asked: asyncio.Future[Moved]) -> None:
+        error = asked.exception()
+        if error is None:
+            moved = asked.result()
+            self._follow(moved.result)
+            if not answer.done():
+                answer.set_result(moved)
             return
-        self._follow(moved.result)
-        if not answer.done():
-            answer.set_result(moved)
+        if isinstance(error, JournalError) and not isinstance(error, JournalFullError):
+            self._fail(error)
+        _answer(answer, error)
 
     def _failed(
         self, futures: list[asyncio.Future[None]], side: Side, error: BaseException

@@ -1,6 +1,6 @@
 """The use case: records are accepted, interceptions finalised, in one transaction.
 
-Runs in the journal's thread only, so that nothing here needs a lock.
+Runs in the core's thread only, so that nothing here needs a lock.
 """
 
 from __future__ import annotations

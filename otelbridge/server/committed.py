@@ -93,47 +93,47 @@ class Committed:
 
     async def usage(self) -> list[UsageRow]:
         """Return the usage table."""
-        return await self.commits.run(self._core.usage)
+        return await self.commits.run(self._core.usage())
 
     async def status(self) -> dict[str, Any]:
         """Return what the journal holds, as JSON can hold it."""
-        return await self.commits.run(self._core.status)
+        return await self.commits.run(self._core.status())
 
     async def books(self) -> Books:
         """Return what became of all records and items."""
-        return await self.commits.run(self._core.books)
+        return await self.commits.run(self._core.books())
 
     async def overview(self, day: str) -> Overview:
         """Return what the page shows of a day, ``YYYY-MM-DD``, UTC."""
-        return await self.commits.run(lambda: self._core.overview(day))
+        return await self.commits.run(self._core.overview(day))
 
     async def canary_progress(self, interception_id: UUID, through: int | None) -> CanaryProgress:
         """Return how far a canary has come."""
-        return await self.commits.run(lambda: self._core.canary_progress(interception_id, through))
+        return await self.commits.run(self._core.canary_progress(interception_id, through))
 
     async def begin_backup(self) -> None:
         """Have the journal's file stay as it is, to be copied."""
-        await self.commits.run(self._core.begin_backup)
+        await self.commits.run(self._core.begin_backup())
 
     async def end_backup(self) -> bool:
         """Let it change again; return whether it stayed as it was."""
-        return await self.commits.run(self._core.end_backup)
+        return await self.commits.run(self._core.end_backup())
 
     async def list_letters(self, selection: Selection, *, limit: int) -> Listed:
         """Return dead letters."""
-        return await self.commits.run(lambda: self._core.list_letters(selection, limit=limit))
+        return await self.commits.run(self._core.list_letters(selection, limit=limit))
 
     async def show_letter(self, number: int) -> Shown | None:
         """Return a dead letter with its content; None if there is none of that number."""
-        return await self.commits.run(lambda: self._core.show_letter(number))
+        return await self.commits.run(self._core.show_letter(number))
 
     async def resend_letters(self, selection: Selection) -> Moved:
         """Tell some dead letters again, the oldest of a selection."""
-        return await self.commits.change(lambda: self._core.resend_letters(selection))
+        return await self.commits.change(self._core.resend_letters(selection))
 
     async def drop_letters(self, selection: Selection) -> Moved:
         """Forget some dead letters, the oldest of a selection."""
-        return await self.commits.change(lambda: self._core.drop_letters(selection))
+        return await self.commits.change(self._core.drop_letters(selection))
 
     def _apply(self, result: Result) -> None:
         self.ledger.apply(result.series)

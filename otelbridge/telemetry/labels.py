@@ -31,7 +31,7 @@ class Labels:
 
     What is admitted in a transaction counts from its commit on, so that a
     failed one leaves nothing behind: use fresh `Changes` for each transaction
-    and call `committed` after its commit. Called in the journal's thread only;
+    and call `committed` after its commit. Called in the core's thread only;
     `known` may be called from any.
 
     Args:

@@ -29,7 +29,7 @@ class SeriesLimit:
     """Admits series.
 
     What is admitted in a transaction counts from its commit on. Called in the
-    journal's thread only.
+    core's thread only.
 
     Args:
         limit: How many series an instrument may have, those of

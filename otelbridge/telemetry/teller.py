@@ -57,7 +57,7 @@ _OF_CANARY = frozenset((InterceptionStarted, PromptUsed))
 class OtlpTeller:
     """Tells everything as OTLP; see `otelbridge.domain.ports.Teller`.
 
-    Called in the journal's thread only.
+    Called in the core's thread only.
 
     Args:
         variants: What is told to whom.

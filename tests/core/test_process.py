@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import grpc.aio
 import pytest
@@ -34,7 +34,7 @@ from tests.commands.programs import ended, environment, run, start
 from tests.e2e import gateways as gw
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator
 
     from google.protobuf.message import Message
 
@@ -46,10 +46,10 @@ def config_in(folder: Path, **sections: object) -> Config:
 
 
 @pytest.fixture
-def core(tmp_path: Path) -> Iterator[CoreProcess]:
+async def core(tmp_path: Path) -> AsyncIterator[CoreProcess]:
     core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
     yield core
-    core.close()
+    await core.close()
 
 
 def submission(kind: RecordKind, request: Message | bytes) -> Submission:
@@ -57,9 +57,9 @@ def submission(kind: RecordKind, request: Message | bytes) -> Submission:
     return Submission(kind, raw, CLOCK())
 
 
-def test_a_commit_answers_each_record_and_says_what_it_added(core: CoreProcess) -> None:
+async def test_a_commit_answers_each_record_and_says_what_it_added(core: CoreProcess) -> None:
     first = gw.fresh_id()
-    result = core.commit(
+    result = await core.commit(
         [
             submission(RecordKind.START, gw.start(first)),
             submission(RecordKind.START, gw.start(first, model="another")),
@@ -78,24 +78,25 @@ def test_a_commit_answers_each_record_and_says_what_it_added(core: CoreProcess) 
     )
     assert result.series["otelbridge.records.received", ("start", "")].value == 1
     assert sum(result.active.values()) == 1
-    assert core.stats([]).records == 1
+    assert (await core.stats([])).records == 1
 
 
-def test_what_was_committed_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
+async def test_what_was_committed_is_there_when_it_is_opened_again(tmp_path: Path) -> None:
     config = config_in(tmp_path)
     core = CoreProcess(config, clock_ns=CLOCK)
-    series = core.commit([submission(RecordKind.START, gw.start(gw.fresh_id()))], Side()).series
-    core.close()
+    first = submission(RecordKind.START, gw.start(gw.fresh_id()))
+    series = (await core.commit([first], Side())).series
+    await core.close()
 
     again = CoreProcess(config, clock_ns=CLOCK)
-    again.close()
+    await again.close()
 
     assert again.opened.records == again.opened.interceptions == 1
     assert dict(again.opened.series) == dict(series)
     assert again.opened.instance_id == core.opened.instance_id
 
 
-def test_a_journal_in_use_names_the_bridge_and_not_its_core(
+async def test_a_journal_in_use_names_the_bridge_and_not_its_core(
     core: CoreProcess, tmp_path: Path
 ) -> None:
     assert core.opened.records == 0
@@ -114,19 +115,48 @@ def test_what_is_wrong_with_the_settings_files_is_told_by_its_key(tmp_path: Path
     assert caught.value.key == "prices.overrides"
 
 
-def test_a_core_that_was_killed_is_an_error_that_says_so(tmp_path: Path) -> None:
+async def test_a_core_that_was_killed_is_an_error_that_says_so(tmp_path: Path) -> None:
     core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
     os.kill(core.pid, signal.SIGKILL)
 
     with pytest.raises(CoreLostError, match="killed by SIGKILL"):
-        core.commit([], Side())
+        await core.commit([], Side())
 
 
-def test_a_fault_in_the_core_is_an_error_of_one_call(core: CoreProcess) -> None:
+async def test_all_who_wait_and_all_who_come_hear_that_the_core_was_killed(tmp_path: Path) -> None:
+    core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+    os.kill(core.pid, signal.SIGSTOP)
+    waiting: list[asyncio.Future[Any]] = [core.commit([], Side()), core.stats([]), core.usage()]
+    os.kill(core.pid, signal.SIGKILL)
+
+    heard = await asyncio.gather(*waiting, return_exceptions=True)
+    late = await asyncio.gather(core.books(), return_exceptions=True)
+
+    assert {(type(each), str(each)) for each in [*heard, *late]} == {
+        (CoreLostError, "the journal's process has ended: killed by SIGKILL")
+    }
+
+
+async def test_a_core_that_was_closed_says_so(tmp_path: Path) -> None:
+    core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+    await core.close()
+
+    with pytest.raises(CoreLostError, match="exit 0"):
+        await core.stats([])
+
+
+async def test_whoever_has_gone_takes_no_answer_from_the_next(core: CoreProcess) -> None:
+    gone = core.commit([], Side())
+    gone.cancel()
+
+    assert (await core.stats([])).records == 0
+
+
+async def test_a_fault_in_the_core_is_an_error_of_one_call(core: CoreProcess) -> None:
     with pytest.raises(RuntimeError, match="AttributeError"):
-        core.commit([], None)  # type: ignore[arg-type]
+        await core.commit([], None)  # type: ignore[arg-type]
 
-    assert core.commit([], Side()).outcomes == []
+    assert (await core.commit([], Side())).outcomes == []
 
 
 def test_every_error_passes_between_processes() -> None:
@@ -224,11 +254,11 @@ async def test_the_core_of_a_killed_bridge_leaves_the_journal_to_the_next(tmp_pa
     os.kill(core_pid, signal.SIGCONT)
     core = await opening
 
-    core.close()
+    await core.close()
     assert done == set()
 
 
-def test_nothing_secret_is_in_the_arguments_of_the_core(tmp_path: Path) -> None:
+async def test_nothing_secret_is_in_the_arguments_of_the_core(tmp_path: Path) -> None:
     config = config_in(
         tmp_path,
         destination=[
@@ -241,8 +271,8 @@ def test_nothing_secret_is_in_the_arguments_of_the_core(tmp_path: Path) -> None:
     )
 
     core = CoreProcess(config, clock_ns=CLOCK)
-    arguments = Path(f"/proc/{core.pid}/cmdline").read_bytes()
-    core.close()
+    arguments = await asyncio.to_thread(Path(f"/proc/{core.pid}/cmdline").read_bytes)
+    await core.close()
 
     assert b"otelbridge.core" in arguments
     assert b"hidden" not in arguments

@@ -23,6 +23,7 @@ from otelbridge.recording import (
     Result,
 )
 from otelbridge.recording.dead_letters import Moved
+from tests.recording.in_thread import InThread
 from tests.recording.recordings import Given
 from tests.records import T0
 from tests.sinks import MemoryTeller
@@ -57,7 +58,7 @@ class Bench:
             limits=Limits(quotas={"a": 10**9}),
         )
         recording.replay(lambda _: pytest.fail("there are no records"))
-        self.core = Core(recording, journal, takes={"a": TRACES})
+        self.core = InThread(Core(recording, journal, takes={"a": TRACES}))
         self.commits = GroupCommit(
             self.core,
             apply=self._apply,
@@ -76,7 +77,7 @@ class Bench:
         await self.commits.flush()
 
     async def resend(self) -> Moved:
-        return await self.commits.change(lambda: self.core.resend_letters(Selection()))
+        return await self.commits.change(self.core.resend_letters(Selection()))
 
 
 @pytest.fixture
@@ -123,11 +124,11 @@ async def test_commits_and_changes_are_followed_in_the_order_in_which_they_were_
 async def test_a_change_that_cannot_be_made_is_an_error_and_a_broken_disk_the_end(
     bench: Bench, error: JournalError, *, fails: bool
 ) -> None:
-    def fail() -> Moved:
-        raise error
+    failed: asyncio.Future[Moved] = asyncio.get_running_loop().create_future()
+    failed.set_exception(error)
 
     with pytest.raises(JournalError) as raised:
-        await bench.commits.change(fail)
+        await bench.commits.change(failed)
 
     assert raised.value is error
     assert bench.failures == [error] * fails

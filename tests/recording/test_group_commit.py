@@ -1,4 +1,4 @@
-"""Group commit: the loop collects, one thread commits."""
+"""Group commit: the loop collects, the core commits."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ from otelbridge.errors import (
 )
 from otelbridge.journal import SqliteJournal
 from otelbridge.journal.subscriptions import Subscription
-from otelbridge.recording import GroupCommit, Recording, Result, Side, Submission
+from otelbridge.recording import GroupCommit, JournalStats, Recording, Result, Side, Submission
+from tests.recording.in_thread import InThread
 from tests.recording.recordings import Given
 from tests.records import T0, S, ended, started, tokens
 from tests.sinks import MemoryTeller
@@ -73,7 +74,7 @@ class Fixture:
         self.recording.sizes = []
         self.recording.open.set()
         self.commit = GroupCommit(
-            Core(self.recording, self.journal),
+            InThread(Core(self.recording, self.journal)),
             apply=self.applied.append,
             destinations=["otlp"],
             clock_ns=self.clock_ns,
@@ -202,9 +203,69 @@ async def test_stop_commits_what_waits(bridge: Fixture, tmp_path: Path) -> None:
     assert again.batches.load() == 1
     bridge.journal = again
     bridge.commit = GroupCommit(
-        Core(bridge.recording, again),
+        InThread(Core(bridge.recording, again)),
         apply=bridge.applied.append,
         destinations=[],
         clock_ns=bridge.clock_ns,
         on_failure=bridge.failures.append,
     )
+
+
+DONE = Result([None], {}, None, series={}, usage={}, admitted={}, active={})
+
+
+class ByHand:
+    """A core whose commits the test answers.
+
+    Attributes:
+        commits: The answers to commits, in the order in which they were asked for.
+        asked: Set with the first of them.
+    """
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+        self.commits: list[asyncio.Future[Result]] = []
+
+    def commit(self, batch: list[Submission], side: Side) -> asyncio.Future[Result]:
+        assert batch or side
+        self.commits.append(asyncio.get_running_loop().create_future())
+        self.asked.set()
+        return self.commits[-1]
+
+    async def tend(self) -> None:
+        pass
+
+    async def prune(self) -> None:
+        pass
+
+    async def stats(self, _destinations: object) -> JournalStats:
+        return JournalStats()
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_under_load_the_next_commit_does_not_wait_for_the_callers_of_the_last() -> None:
+    core, given = ByHand(), Given()
+    commit = GroupCommit(
+        core,  # type: ignore[arg-type]  # coroutines will do
+        apply=lambda _: None,
+        destinations=[],
+        clock_ns=lambda: T0,
+        on_failure=lambda error: pytest.fail(str(error)),
+    )
+    started_by_then: list[int] = []
+    first = commit.record(given.submit(started(1)))
+    first.add_done_callback(lambda _: started_by_then.append(len(core.commits)))
+    await core.asked.wait()
+    second = commit.record(given.submit(started(2)))
+    await asyncio.wait([first, second], timeout=0.02)  # longer than commits are apart
+
+    core.commits[0].set_result(DONE)
+    await first
+    core.commits[1].set_result(DONE)
+    await second
+    await commit.stop()
+
+    assert started_by_then == [2]
+    assert len(core.commits) == 2
