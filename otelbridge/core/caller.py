@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import pickle
+import socket
 from collections import deque
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from otelbridge.core.channel import PROTOCOL, SIZE
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Callable
 
 # Fewer pieces than the kernel takes at once (IOV_MAX, 1024).
@@ -75,8 +76,8 @@ class Caller:
             except BlockingIOError:
                 self._loop.add_writer(self._socket, self._send)
                 return
-            except OSError:  # it has gone: what it had to say is read first
-                self._unsent.clear()
+            except OSError:
+                self._give_up()
                 break
             while sent:
                 first = self._unsent.popleft()
@@ -84,6 +85,12 @@ class Caller:
                     self._unsent.appendleft(first[sent:])
                 sent -= min(sent, len(first))
         self._loop.remove_writer(self._socket)
+
+    def _give_up(self) -> None:
+        """Send nothing more: the other end has gone, or ends now. What it still says is read."""
+        self._unsent.clear()
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_WR)
 
     def _receive(self) -> None:
         """Read what is there, and tell whole answers to those who wait."""

@@ -161,7 +161,7 @@ class CoreProcess:
         finally:
             if self._caller is not None:
                 self._caller.close()
-            await self._fail()
+            await (self._ending or self._fail())
 
     def _open(self, hello: Hello) -> Opened:
         channel = Channel(self._socket)
