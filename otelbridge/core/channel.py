@@ -53,7 +53,7 @@ class Opened:
 
     Attributes:
         series: The ledger's series.
-        spending: PackedResult cost by user.
+        spending: Committed cost by user.
         admitted: Values admitted as labels, by attribute key.
         active: Starts without an end, by (provider, model) as sent.
         instance_id: The journal's own id.

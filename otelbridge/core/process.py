@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from otelbridge.core.overview import Overview
     from otelbridge.domain.books import Books
     from otelbridge.domain.ports import OutboxRow, Signal
-    from otelbridge.errors import JournalError
     from otelbridge.journal.dead_letters import Selection
     from otelbridge.journal.usage import UsageRow
     from otelbridge.recording import JournalStats, Result, Side, Submission
@@ -70,12 +69,14 @@ class CoreProcess:
         level = logging.getLogger("otelbridge").getEffectiveLevel()
         try:
             self.opened = self._open(Hello(config, clock_ns, level))
+        except (EOFError, OSError):
+            raise _core_ended(self._end()) from None
         except BaseException:
             self._end()
             raise
         self._caller: Caller | None = None
         self._pending: set[asyncio.Future[Any]] = set()
-        self._loss: JournalError | None = None
+        self._loss: CoreLostError | None = None
         self._ending: asyncio.Task[None] | None = None
 
     @property
@@ -165,11 +166,8 @@ class CoreProcess:
 
     def _open(self, hello: Hello) -> Opened:
         channel = Channel(self._socket)
-        try:
-            channel.send(hello)
-            opened: Opened | Exception = channel.receive()
-        except (EOFError, OSError):
-            raise _lost(self._end()) from None
+        channel.send(hello)
+        opened: Opened | Exception = channel.receive()
         if isinstance(opened, Exception):
             raise opened
         return opened
@@ -194,7 +192,7 @@ class CoreProcess:
 
     async def _fail(self) -> None:
         """Tell all who wait, and all who come, that the core has gone."""
-        self._loss = _lost(await asyncio.to_thread(self._end))
+        self._loss = _core_ended(await asyncio.to_thread(self._end))
         for future in list(self._pending):
             if not future.done():
                 future.set_exception(self._loss)
@@ -210,7 +208,7 @@ class CoreProcess:
         return f"exit {status}" if status >= 0 else f"killed by {signal.Signals(-status).name}"
 
 
-def _lost(how: str) -> CoreLostError:
+def _core_ended(how: str) -> CoreLostError:
     return CoreLostError(f"the journal's process has ended: {how}")
 
 

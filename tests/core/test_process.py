@@ -123,6 +123,16 @@ async def test_a_core_that_was_killed_is_an_error_that_says_so(tmp_path: Path) -
         await core.commit([], Side())
 
 
+def test_a_core_that_ends_before_the_journal_is_open_is_an_error_that_says_how(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import os\nos._exit(3)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+
+    with pytest.raises(CoreLostError, match="ended: exit 3"):
+        CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
+
+
 async def test_all_who_wait_and_all_who_come_hear_that_the_core_was_killed(tmp_path: Path) -> None:
     core = CoreProcess(config_in(tmp_path), clock_ns=CLOCK)
     os.kill(core.pid, signal.SIGSTOP)
